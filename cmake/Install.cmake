@@ -1,0 +1,1 @@
+# What `./dev install --prefix` leaves behind.

@@ -1,0 +1,53 @@
+# A room is one folder of src/, one static library, and the only rooms that it
+# may include from are those that it links. Each room's headers are reached
+# through a folder of their own (a link in the build tree), so an include that
+# breaks the order of the rooms does not compile.
+
+add_library(assay_options INTERFACE)
+target_compile_features(assay_options INTERFACE cxx_std_20)
+target_compile_options(assay_options INTERFACE -Wall -Wextra -Wpedantic
+  -Wshadow -Wconversion -Wno-sign-conversion)
+if(ASSAY_WERROR)
+  target_compile_options(assay_options INTERFACE -Werror)
+endif()
+if(ASSAY_SANITIZE)
+  target_compile_options(assay_options INTERFACE
+    -fsanitize=${ASSAY_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(assay_options INTERFACE -fsanitize=${ASSAY_SANITIZE})
+endif()
+
+# assay_room(NAME SOURCES a.cpp... [LINKS rooms and libraries...]
+#            [PRIVATE_LINKS libraries...])
+# Headers beside the sources are included as "assay/NAME/header.h".
+function(assay_room name)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
+  set(root "${PROJECT_BINARY_DIR}/rooms/${name}")
+  file(MAKE_DIRECTORY "${root}/assay")
+  file(CREATE_LINK "${CMAKE_CURRENT_SOURCE_DIR}" "${root}/assay/${name}"
+    SYMBOLIC)
+  add_library(assay_${name} STATIC ${ROOM_SOURCES})
+  add_library(assay::${name} ALIAS assay_${name})
+  target_include_directories(assay_${name} PUBLIC
+    "$<BUILD_INTERFACE:${root}>" "$<INSTALL_INTERFACE:include>")
+  target_link_libraries(assay_${name}
+    PUBLIC ${ROOM_LINKS}
+    PRIVATE "$<BUILD_INTERFACE:assay_options>" ${ROOM_PRIVATE_LINKS})
+  set_target_properties(assay_${name} PROPERTIES EXPORT_NAME ${name})
+  set_property(GLOBAL APPEND PROPERTY ASSAY_ROOMS ${name})
+  set_property(GLOBAL APPEND PROPERTY ASSAY_ROOM_DIRS
+    "${CMAKE_CURRENT_SOURCE_DIR}")
+endfunction()
+
+# assay_test(NAME SOURCES a.cpp... LINKS rooms...): one doctest program for the
+# room NAME. Tests find committed data through ASSAY_TEST_DIR.
+function(assay_test name)
+  cmake_parse_arguments(TEST "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(test_${name} ${TEST_SOURCES}
+    "${PROJECT_SOURCE_DIR}/test/main.cpp")
+  target_link_libraries(test_${name} PRIVATE ${TEST_LINKS} doctest::doctest
+    assay_options)
+  target_compile_definitions(test_${name} PRIVATE
+    ASSAY_TEST_DIR="${PROJECT_SOURCE_DIR}/test"
+    ASSAY_BUILD_DIR="${PROJECT_BINARY_DIR}")
+  add_test(NAME ${name} COMMAND test_${name})
+endfunction()

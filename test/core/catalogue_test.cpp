@@ -1,0 +1,27 @@
+#include "assay/core/catalogue.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+using namespace assay;
+
+TEST_CASE("every entry is complete, and they are sorted by id") {
+  auto entries = catalogue();
+  CHECK(std::ranges::is_sorted(entries, std::less<>{}, &CatalogueEntry::id));
+  for (const auto& entry : entries) {
+    CAPTURE(entry.id);
+    CHECK(find_entry(entry.id) == &entry);
+    CHECK(!entry.title.empty());
+    CHECK(!entry.cause.empty());
+    CHECK(!entry.remedy.empty());
+  }
+}
+
+TEST_CASE("a finding takes its cause and remedy from the catalogue") {
+  auto finding = make_finding("file.exists", "out", "nothing", "a folder");
+  CHECK(finding.cause == find_entry("file.exists")->cause);
+  CHECK(to_line(finding) ==
+        "[error] file.exists out: expected nothing, found a folder");
+  CHECK_THROWS_AS(make_finding("no.such", "", "", ""), std::logic_error);
+}

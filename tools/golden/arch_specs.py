@@ -81,12 +81,12 @@ spec("gpt2", "gpt2",
 spec("mixtral", "mixtral",
      {**H32, "num_local_experts": 4, "num_experts_per_tok": 2, "tie_word_embeddings": False, "sliding_window": None},
      default(1000000.0))  # fmt: skip
-QWEN3_MOE = {**H32, "head_dim": 16, "num_experts_per_tok": 3, "moe_intermediate_size": 32, "decoder_sparse_step": 1,
+QWEN3_MOE = {**H32, "head_dim": 16, "num_experts_per_tok": 3, "moe_intermediate_size": 64, "decoder_sparse_step": 1,
              "tie_word_embeddings": False, "attention_bias": False, "use_sliding_window": False}  # fmt: skip
-spec("qwen3_moe", "qwen3_moe", {**QWEN3_MOE, "norm_topk_prob": True, "num_experts": 8, "mlp_only_layers": []},
+spec("qwen3_moe", "qwen3_moe", {**QWEN3_MOE, "norm_topk_prob": True, "num_experts": 5, "mlp_only_layers": []},
      default(1000000.0))  # fmt: skip
 DEEPSEEK = {
-    **H32, "num_key_value_heads": 4, "num_hidden_layers": 3, "moe_intermediate_size": 32, "n_shared_experts": 1,
+    **H32, "num_key_value_heads": 4, "num_hidden_layers": 2, "moe_intermediate_size": 64, "n_shared_experts": 1,
     "n_routed_experts": 8, "num_experts_per_tok": 3, "n_group": 4, "topk_group": 2, "first_k_dense_replace": 1,
     "routed_scaling_factor": 1.5, "norm_topk_prob": True, "kv_lora_rank": 32, "qk_rope_head_dim": 8,
     "qk_nope_head_dim": 16, "v_head_dim": 24, "tie_word_embeddings": False, "attention_bias": False,
@@ -98,7 +98,7 @@ V4_DS = {"moe_layer_freq": 1, "scoring_func": "sigmoid", "topk_method": "noaux_t
 spec("deepseek_v3", "deepseek_v3",
      {**DEEPSEEK, "q_lora_rank": 32, "rms_norm_eps": 1e-6, "max_position_embeddings": 64},
      scaled(10000.0, rope_type="yarn", **YARN_DS), v4=V4_DS, v4_rope_key="type")  # fmt: skip
-GPT_OSS = {**H32, "head_dim": 16, "intermediate_size": 32, "num_local_experts": 4, "num_experts_per_tok": 2,
+GPT_OSS = {**H32, "head_dim": 16, "intermediate_size": 64, "num_local_experts": 4, "num_experts_per_tok": 2,
            "sliding_window": 8, "tie_word_embeddings": False, "attention_bias": True, "swiglu_limit": 7.0,
            "max_position_embeddings": 64}  # fmt: skip
 GPT_OSS_ROPE = scaled(150000.0, rope_type="yarn", factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
@@ -141,9 +141,9 @@ spec("qwen2-sliding", "qwen2",
       "max_window_layers": 1}, default(10000.0))  # fmt: skip
 spec("gemma2-scalar", "gemma2", {**GEMMA2, "num_hidden_layers": 2, "query_pre_attn_scalar": 24}, default(10000.0))
 spec("qwen3_moe-mixed", "qwen3_moe",
-     {**QWEN3_MOE, "num_hidden_layers": 3, "norm_topk_prob": False, "num_experts": 4, "num_experts_per_tok": 2,
+     {**QWEN3_MOE, "num_hidden_layers": 3, "norm_topk_prob": False, "moe_intermediate_size": 32, "num_experts": 4, "num_experts_per_tok": 2,
       "mlp_only_layers": [1]}, default(10000.0))  # fmt: skip
 spec("deepseek_v3-plain", "deepseek_v3",
-     {**DEEPSEEK, "num_hidden_layers": 2, "q_lora_rank": None, "norm_topk_prob": False, "n_routed_experts": 4,
+     {**DEEPSEEK, "num_hidden_layers": 2, "q_lora_rank": None, "norm_topk_prob": False, "moe_intermediate_size": 32, "n_routed_experts": 4,
       "n_group": 1, "topk_group": 1, "n_shared_experts": 2, "rms_norm_eps": 1e-3},
      default(10000.0), v4={**V4_DS, "rope_scaling": None})  # fmt: skip

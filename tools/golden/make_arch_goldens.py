@@ -50,6 +50,9 @@ def randomize(model, model_type, seed, init):
                 normal(p, 0.3)
             elif leaf == "bias" or leaf.endswith("_bias"):
                 normal(p, 0.3)
+            elif tied and name in ("model.norm.weight", "transformer.ln_f.weight"):
+                # of either sign: else a tied head finds the last token again and greedy text repeats it
+                normal(p, 1.2, -1.0 if gemma else 0.0)
             elif "norm" in name or ".ln_" in name:
                 normal(p, 0.3, 0.0 if gemma else 1.0)
             elif "embed_tokens" in name or "wte" in name:

@@ -41,9 +41,9 @@ spec("llama", "llama",
       "attention_bias": False, "mlp_bias": False}, default(5000.0))  # fmt: skip
 spec("mistral", "mistral", {**H32, "head_dim": 16, "sliding_window": 8, "tie_word_embeddings": False,
                             "num_hidden_layers": 3}, default(20000.0))  # fmt: skip
-spec("qwen2", "qwen2", {**H32, "hidden_size": 64, "intermediate_size": 96, "tie_word_embeddings": True,
+spec("qwen2", "qwen2", {**H32, "num_hidden_layers": 3, "tie_word_embeddings": True,
                         "use_sliding_window": False}, default(1000000.0))  # fmt: skip
-spec("qwen3", "qwen3", {**H32, "hidden_size": 64, "intermediate_size": 64, "head_dim": 32,
+spec("qwen3", "qwen3", {**H32, "num_hidden_layers": 3, "head_dim": 16,
                         "tie_word_embeddings": True, "attention_bias": False, "use_sliding_window": False},
      default(1000000.0))  # fmt: skip
 GEMMA = {**H32, "head_dim": 16, "tie_word_embeddings": True, "bos_token_id": 2, "eos_token_id": 1}
@@ -125,7 +125,7 @@ for which, original in (("short", 64), ("long", 16)):
           "v4": {"rope_theta": 10000.0,
                  "rope_scaling": {"type": "longrope", "short_factor": SHORT, "long_factor": LONG}}})  # fmt: skip
 spec("phi3-partial-rotary", "phi3",
-     {**PHI3, "num_hidden_layers": 2, "hidden_size": 64, "original_max_position_embeddings": 128},
+     {**PHI3, "num_hidden_layers": 2, "original_max_position_embeddings": 128},
      {"v5": {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.75}},
       "v4": {"rope_theta": 10000.0, "partial_rotary_factor": 0.75}})  # fmt: skip
 spec("gemma3_text-rope-linear", "gemma3_text",
@@ -141,7 +141,7 @@ spec("qwen2-sliding", "qwen2",
       "max_window_layers": 1}, default(10000.0))  # fmt: skip
 spec("gemma2-scalar", "gemma2", {**GEMMA2, "num_hidden_layers": 2, "query_pre_attn_scalar": 24}, default(10000.0))
 spec("qwen3_moe-mixed", "qwen3_moe",
-     {**QWEN3_MOE, "num_hidden_layers": 3, "norm_topk_prob": False, "moe_intermediate_size": 32, "num_experts": 4, "num_experts_per_tok": 2,
+     {**QWEN3_MOE, "num_hidden_layers": 2, "norm_topk_prob": False, "moe_intermediate_size": 32, "num_experts": 4, "num_experts_per_tok": 2,
       "mlp_only_layers": [1]}, default(10000.0))  # fmt: skip
 spec("deepseek_v3-plain", "deepseek_v3",
      {**DEEPSEEK, "num_hidden_layers": 2, "q_lora_rank": None, "norm_topk_prob": False, "moe_intermediate_size": 32, "n_routed_experts": 4,

@@ -11,9 +11,14 @@ if(ASSAY_WERROR)
   target_compile_options(assay_options INTERFACE -Werror)
 endif()
 if(ASSAY_SANITIZE)
+  # A finding ends the program, so that no test passes over it.
   target_compile_options(assay_options INTERFACE
-    -fsanitize=${ASSAY_SANITIZE} -fno-omit-frame-pointer)
+    -fsanitize=${ASSAY_SANITIZE} -fno-sanitize-recover=all
+    -fno-omit-frame-pointer)
   target_link_options(assay_options INTERFACE -fsanitize=${ASSAY_SANITIZE})
+endif()
+if(ASSAY_FUZZ)
+  target_compile_options(assay_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
 # assay_room(NAME SOURCES a.cpp... [LINKS rooms and libraries...]
@@ -27,6 +32,7 @@ function(assay_room name)
     SYMBOLIC)
   add_library(assay_${name} STATIC ${ROOM_SOURCES})
   add_library(assay::${name} ALIAS assay_${name})
+  target_compile_features(assay_${name} PUBLIC cxx_std_20)
   target_include_directories(assay_${name} PUBLIC
     "$<BUILD_INTERFACE:${root}>" "$<INSTALL_INTERFACE:include>")
   target_link_libraries(assay_${name}
@@ -39,7 +45,8 @@ function(assay_room name)
 endfunction()
 
 # assay_test(NAME SOURCES a.cpp... LINKS rooms...): one doctest program for the
-# room NAME. Tests find committed data through ASSAY_TEST_DIR.
+# room NAME. Tests find committed data through ASSAY_TEST_DIR, the real model
+# (which `./dev test` fetches) at ASSAY_MODEL, and write below ASSAY_BUILD_DIR.
 function(assay_test name)
   cmake_parse_arguments(TEST "" "" "SOURCES;LINKS" ${ARGN})
   add_executable(test_${name} ${TEST_SOURCES}
@@ -48,6 +55,37 @@ function(assay_test name)
     assay_options)
   target_compile_definitions(test_${name} PRIVATE
     ASSAY_TEST_DIR="${PROJECT_SOURCE_DIR}/test"
-    ASSAY_BUILD_DIR="${PROJECT_BINARY_DIR}")
+    ASSAY_BUILD_DIR="${PROJECT_BINARY_DIR}"
+    ASSAY_MODEL="${ASSAY_MODEL}")
   add_test(NAME ${name} COMMAND test_${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 900)
+endfunction()
+
+# assay_bench(NAME SOURCES a.cpp... LINKS rooms...): a Google Benchmark program,
+# built by the target `benchmarks` alone.
+function(assay_bench name)
+  cmake_parse_arguments(BENCH "" "" "SOURCES;LINKS" ${ARGN})
+  if(NOT TARGET benchmarks)
+    add_custom_target(benchmarks)
+  endif()
+  add_executable(bench_${name} EXCLUDE_FROM_ALL ${BENCH_SOURCES})
+  target_link_libraries(bench_${name} PRIVATE ${BENCH_LINKS}
+    benchmark::benchmark benchmark::benchmark_main assay_options)
+  target_compile_definitions(bench_${name} PRIVATE
+    ASSAY_TEST_DIR="${PROJECT_SOURCE_DIR}/test"
+    ASSAY_MODEL="${ASSAY_MODEL}")
+  set_target_properties(bench_${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bench")
+  add_dependencies(benchmarks bench_${name})
+endfunction()
+
+# assay_fuzz(NAME SOURCES a.cpp... LINKS rooms...): a libFuzzer program; its
+# seeds are the files of fuzz/corpus/NAME.
+function(assay_fuzz name)
+  cmake_parse_arguments(FUZZ "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(fuzz_${name} ${FUZZ_SOURCES})
+  target_link_libraries(fuzz_${name} PRIVATE ${FUZZ_LINKS} assay_options)
+  target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  set_target_properties(fuzz_${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/fuzz")
 endfunction()

@@ -6,6 +6,7 @@ golden.gguf.safetensors beside it holds what transformers computes for the model
 
     python make_gguf_models.py            # write all
     python make_gguf_models.py --check    # load them again with transformers, where it can read the architecture
+    python make_gguf_models.py --with-vocabulary FOLDER    # for check_with_llamacpp.py
 """
 import argparse
 import json
@@ -231,13 +232,17 @@ def write(name, to=None, tokens=False):
     to = to or folder / "model.gguf"
     w = GGUFWriter(to, arch)
     w.add_type("model")
-    w.add_name(name)
+    w.add_name("tiny" if tokens else name)  # llama.cpp looks for the tokens of Phi-3 by that name
     extra = metadata(w, model_type, c)
     bf16 = c["dtype"] == "bfloat16"
     w.add_file_type(gguf.LlamaFileType.MOSTLY_BF16 if bf16 else gguf.LlamaFileType.ALL_F32)
-    if tokens:  # transformers takes the size of the vocabulary from the tokenizer
+    if tokens:  # for programs that want a vocabulary: whole characters, so that each token can be printed
+        ascii = [chr(i) for i in range(33, 127)]
         w.add_tokenizer_model("gpt2")
-        w.add_token_list([f"t{i}" for i in range(c["vocab_size"])])
+        w.add_tokenizer_pre("gpt-2")
+        w.add_token_list([*ascii, "\u010a", "\u0120", *(a + "z" for a in ascii), *(a + "y" for a in ascii)][:256])
+        w.add_token_types([gguf.TokenType.NORMAL] * 256)
+        w.add_token_merges(["a b"])
     else:
         w.add_tokenizer_model("none")
     w.add_quantization_version(gguf.GGML_QUANT_VERSION)
@@ -312,9 +317,12 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("names", nargs="*")
     ap.add_argument("--check", action="store_true")
+    ap.add_argument("--with-vocabulary", metavar="FOLDER", help="write NAME.gguf there, with a vocabulary of 256 tokens")
     args = ap.parse_args()
     for name in args.names or NAMES:
-        if args.check:
+        if args.with_vocabulary:
+            write(name, pathlib.Path(args.with_vocabulary) / f"{name}.gguf", tokens=True)
+        elif args.check:
             check(name)
         else:
             write(name)

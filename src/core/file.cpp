@@ -1,10 +1,10 @@
 #include "assay/core/file.h"
 
-#include <fmt/format.h>
-
 #include <cerrno>
 #include <cstring>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "assay/core/finding.h"
 #include "assay/core/platform.h"

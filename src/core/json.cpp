@@ -1,10 +1,10 @@
 #include "assay/core/json.h"
 
-#include <fmt/format.h>
-
-#include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "assay/core/finding.h"
 

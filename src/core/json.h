@@ -4,9 +4,10 @@
 // Headers and vocabularies of megabytes are read with simdjson where they are
 // used, not here.
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+
+#include <nlohmann/json_fwd.hpp>
 
 namespace assay {
 

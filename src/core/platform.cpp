@@ -1,24 +1,24 @@
 #include "assay/core/platform.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/utsname.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <fstream>
 #include <set>
 #include <string_view>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
 #include <thread>
+#include <unistd.h>
 #include <utility>
+
+#include <fmt/format.h>
 
 #if defined(__APPLE__)
 #include <mach/mach.h>
@@ -117,9 +117,8 @@ MachineInfo machine_info() {
   machine.processor = sysctl_text("machdep.cpu.brand_string");
   machine.logical_cores = sysctl_value<int>("hw.logicalcpu", 1);
   // The efficiency cores of Apple silicon would hold back the others.
-  machine.physical_cores =
-      sysctl_value<int>("hw.perflevel0.physicalcpu",
-                        sysctl_value<int>("hw.physicalcpu", 1));
+  machine.physical_cores = sysctl_value<int>(
+      "hw.perflevel0.physicalcpu", sysctl_value<int>("hw.physicalcpu", 1));
   machine.memory = sysctl_value<uint64_t>("hw.memsize", 0);
   vm_statistics64_data_t pages{};
   mach_msg_type_number_t count = HOST_VM_INFO64_COUNT;
@@ -127,10 +126,9 @@ MachineInfo machine_info() {
                         HOST_VM_INFO64,
                         reinterpret_cast<host_info64_t>(&pages),
                         &count) == KERN_SUCCESS) {
-    machine.memory_free =
-        (uint64_t{pages.free_count} + pages.inactive_count +
-         pages.purgeable_count) *
-        static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    machine.memory_free = (uint64_t{pages.free_count} + pages.inactive_count +
+                           pages.purgeable_count) *
+                          static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   }
   return machine;
 }
@@ -255,9 +253,8 @@ void release_pages(Mapping mapping, uint64_t offset, uint64_t length) {
   }
   auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   uint64_t begin = (offset + page - 1) / page * page;
-  uint64_t end =
-      (offset + std::min<uint64_t>(length, mapping.size - offset)) / page *
-      page;
+  uint64_t end = (offset + std::min<uint64_t>(length, mapping.size - offset)) /
+                 page * page;
   if (begin < end) {
     // Advice only: a failure costs memory, not correctness.
     madvise(const_cast<std::byte*>(mapping.data) + begin,

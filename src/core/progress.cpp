@@ -1,11 +1,11 @@
 #include "assay/core/progress.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "assay/core/platform.h"
 

@@ -1,8 +1,8 @@
 #include "assay/core/catalogue.h"
 
-#include <doctest/doctest.h>
-
 #include <algorithm>
+
+#include <doctest/doctest.h>
 
 using namespace assay;
 

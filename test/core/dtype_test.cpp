@@ -1,8 +1,8 @@
 #include "assay/core/dtype.h"
 
-#include <doctest/doctest.h>
-
 #include <limits>
+
+#include <doctest/doctest.h>
 
 #include "assay/core/shape.h"
 

@@ -1,8 +1,8 @@
 #include "assay/core/file.h"
 
-#include <doctest/doctest.h>
-
 #include <fstream>
+
+#include <doctest/doctest.h>
 
 #include "assay/core/finding.h"
 #include "assay/core/platform.h"
@@ -14,15 +14,14 @@ namespace {
 
 struct TemporaryFolder {
   fs::path path = fs::temp_directory_path() /
-                  ("assay-file-test-" +
-                   std::to_string(platform::process_id()));
+                  ("assay-file-test-" + std::to_string(platform::process_id()));
   TemporaryFolder() { fs::create_directories(path); }
   ~TemporaryFolder() { fs::remove_all(path); }
 };
 
 size_t count_entries(const fs::path& folder) {
-  return static_cast<size_t>(std::distance(fs::directory_iterator(folder),
-                                           fs::directory_iterator()));
+  return static_cast<size_t>(
+      std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
 }
 
 }  // namespace

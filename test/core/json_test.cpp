@@ -1,7 +1,6 @@
 #include "assay/core/json.h"
 
 #include <doctest/doctest.h>
-
 #include <nlohmann/json.hpp>
 
 #include "assay/core/finding.h"

@@ -1,0 +1,175 @@
+"""./dev lint: the rules that grep can hold, then clang-tidy over src/.
+
+Usage: lint.py [--all] [FILE...]
+
+A source that passed is not looked at again until it, a header of Assay that it
+includes, its command line, the checks or the pinned versions change: what
+passed is kept by content in build/lint. --all forgets that. FILE limits
+clang-tidy to these sources.
+"""
+
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import time
+
+SOURCE = pathlib.Path("src")
+CACHE = pathlib.Path("build/lint")
+DATABASE = pathlib.Path("build/release/compile_commands.json")
+CLANG_TIDY = "build/tools/bin/clang-tidy"
+# A change in any of these may change every verdict.
+GROUND = [".clang-tidy", "tools/dev/requirements-tidy.txt",
+          "tools/dev/requirements-mlx.txt", "tools/dev/lint.py"]
+
+MANY_LINES = 600
+
+# A tensor is named once: where its module is constructed, in src/arch.
+TENSOR_NAME = re.compile(
+    r"self_attn|[qkvo]_proj|qkv_proj|gate_proj|up_proj|down_proj|"
+    r"gate_up_proj|embed_tokens|input_layernorm|post_attention_layernorm|"
+    r"lm_head|model\.layers|\bc_attn|\bc_fc|\bc_proj|\bblk\.|attn_[qkv]\b|"
+    r"attn_norm|attn_output|ffn_(gate|up|down|norm)|token_embd|output_norm")
+STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+LINE_COMMENT = re.compile(r"(?<!:)//.*")
+
+
+def sources():
+    return sorted(path for path in SOURCE.rglob("*")
+                  if path.suffix in (".cpp", ".h") and "rust" not in path.parts)
+
+
+def tensor_names(path):
+    """(line number, literal) of every tensor name in a string of `path`."""
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if line.lstrip().startswith(("#include", "*", "/*")):
+            continue
+        for literal in STRING.findall(LINE_COMMENT.sub("", line)):
+            if TENSOR_NAME.search(literal):
+                yield number, literal
+
+
+def check_rules():
+    errors = 0
+    for path in sources():
+        lines = path.read_text().count("\n")
+        if lines > MANY_LINES:
+            print(f"{path}: warning: {lines} lines, more than {MANY_LINES}")
+        if path.parts[1] == "arch":
+            continue
+        for number, literal in tensor_names(path):
+            print(f"{path}:{number}: error: the tensor name {literal} belongs"
+                  " into src/arch alone")
+            errors += 1
+    return errors
+
+
+def commands():
+    """{source: (folder, arguments)} of the sources in src/."""
+    found = {}
+    for entry in json.loads(DATABASE.read_text()):
+        path = pathlib.Path(entry["file"])
+        if not path.is_relative_to(SOURCE.resolve()):
+            continue
+        arguments = []
+        skip = False
+        for argument in shlex.split(entry["command"]):
+            # Precompiled headers of g++ are not for clang-tidy.
+            if skip or argument == "-Winvalid-pch":
+                skip = False
+            elif argument == "-include":
+                skip = True
+            else:
+                arguments.append(argument)
+        found[path.relative_to(pathlib.Path.cwd())] = (entry["directory"],
+                                                       arguments)
+    return found
+
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
+
+
+def own_includes(path, seen):
+    """`path` and all of Assay's own files that it includes, into `seen`."""
+    if path in seen or not path.exists():
+        return
+    seen[path] = path.read_bytes()
+    for name in INCLUDE.findall(seen[path].decode()):
+        if name.startswith("assay/"):
+            own_includes(SOURCE / name.removeprefix("assay/"), seen)
+        else:
+            own_includes(path.parent / name, seen)
+
+
+def key_of(path, arguments, ground):
+    digest = hashlib.sha256(ground)
+    digest.update("\0".join(arguments).encode())
+    seen = {}
+    own_includes(path, seen)
+    for name in sorted(seen):
+        digest.update(str(name).encode() + b"\0" + seen[name])
+    return digest.hexdigest()
+
+
+def tidy(path):
+    """(passed, output, seconds) of clang-tidy on one source."""
+    start = time.monotonic()
+    result = subprocess.run(
+        [CLANG_TIDY, "-p", str(CACHE), "--quiet", str(path.resolve())],
+        capture_output=True, text=True)
+    output = result.stdout
+    if result.returncode != 0 and not output.strip():
+        output = result.stderr
+    return result.returncode == 0, output, time.monotonic() - start
+
+
+def check_tidy(only):
+    ground = b"\0".join(pathlib.Path(name).read_bytes() for name in GROUND)
+    known = commands()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    (CACHE / "compile_commands.json").write_text(json.dumps([
+        {"directory": folder, "arguments": arguments,
+         "file": str(path.resolve())}
+        for path, (folder, arguments) in known.items()]))
+    passed_before = CACHE / "passed"
+    passed_before.mkdir(exist_ok=True)
+    keys = {path: key_of(path, arguments, ground)
+            for path, (_, arguments) in known.items()}
+    todo = [path for path in sorted(keys)
+            if (not only or path in only)
+            and not (passed_before / keys[path]).exists()]
+    print(f"clang-tidy: {len(todo)} of {len(keys)} sources to look at",
+          flush=True)
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for path, (passed, output, seconds) in zip(todo, pool.map(tidy, todo)):
+            if passed:
+                (passed_before / keys[path]).touch()
+            else:
+                failed += 1
+                print(f"{path}: {seconds:.1f} s\n{output}", flush=True)
+    for stale in set(passed_before.iterdir()) - {passed_before / key
+                                                 for key in keys.values()}:
+        stale.unlink()
+    return failed
+
+
+def main():
+    arguments = sys.argv[1:]
+    if "--all" in arguments:
+        arguments.remove("--all")
+        for verdict in (CACHE / "passed").glob("*"):
+            verdict.unlink()
+    failed = check_rules()
+    failed += check_tidy({pathlib.Path(name) for name in arguments})
+    print(f"lint: {'ok' if failed == 0 else f'{failed} failed'}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

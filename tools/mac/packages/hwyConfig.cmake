@@ -1,6 +1,0 @@
-# The headers, and a text stub in place of the library (tools/mac/stubs.py).
-add_library(hwy::hwy INTERFACE IMPORTED)
-get_filename_component(root "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
-set_target_properties(hwy::hwy PROPERTIES
-  INTERFACE_LINK_LIBRARIES "${root}/lib/libhwy.tbd"
-  INTERFACE_INCLUDE_DIRECTORIES "${root}/include")

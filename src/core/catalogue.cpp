@@ -24,6 +24,11 @@ constexpr std::array kCatalogue = {
         "A config field has a value that cannot be right",
         "The file was edited by hand, or written for another library version.",
         "Compare the field with the original model's config.json."},
+    CatalogueEntry{"config.missing",
+                   error,
+                   "The model has no config.json",
+                   "A lone weights file says nothing of heads, norms or rotary settings.",
+                   "Open the folder that holds config.json, or a GGUF, which has both."},
     CatalogueEntry{
         "config.missing-field",
         error,
@@ -31,6 +36,16 @@ constexpr std::array kCatalogue = {
         "Older or partial exports leave out fields and count on a library's "
         "default, which differs between libraries and versions.",
         "Add the field to config.json with the value of the original model."},
+    CatalogueEntry{"context.exceeded",
+                   error,
+                   "More positions than the model has",
+                   "The model's positions are learned, and end.",
+                   "Use a shorter prompt or fewer tokens."},
+    CatalogueEntry{"file.changed",
+                   error,
+                   "A file is shorter than when its header was read",
+                   "It was replaced or cut while in use.",
+                   "Run again when nothing writes to the file."},
     CatalogueEntry{"file.exists",
                    error,
                    "The destination exists",
@@ -52,6 +67,252 @@ constexpr std::array kCatalogue = {
                    "The disk is full, or access is denied.",
                    "Free space or choose another destination; the source and "
                    "any earlier result are untouched."},
+    CatalogueEntry{
+        "gguf.alignment",
+        error,
+        "general.alignment is no power of two",
+        "The file is damaged, hostile, or was written by a faulty tool.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "gguf.array-depth",
+        error,
+        "Metadata arrays nest too deeply",
+        "No known model nests arrays: the file is hostile or broken.",
+        "Do not use the file."},
+    CatalogueEntry{
+        "gguf.array-length",
+        error,
+        "The metadata holds too many array elements",
+        "No known tokenizer is so large: the file is hostile or broken.",
+        "Do not use the file."},
+    CatalogueEntry{
+        "gguf.beyond-end",
+        error,
+        "A tensor's data lies beyond the end of the file",
+        "The file is cut short (an interrupted download), or hostile.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{"gguf.big-endian",
+                   error,
+                   "The data is big-endian",
+                   "The file was written for a machine of the other byte order.",
+                   "Convert it with gguf_convert_endian of gguf-py."},
+    CatalogueEntry{
+        "gguf.block-size",
+        error,
+        "A tensor's rows are not whole blocks of its type",
+        "The tensor was quantized with a type that its width does not "
+        "allow, or the header is damaged.",
+        "Quantize the original model again with a type that fits."},
+    CatalogueEntry{
+        "gguf.boolean",
+        error,
+        "A boolean is neither 0 nor 1",
+        "The file is damaged, hostile, or was written by a faulty tool.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "gguf.count",
+        error,
+        "The file is too small for its number of entries",
+        "The file is cut short (an interrupted download), or hostile.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "gguf.dimensions",
+        error,
+        "A tensor has a number or size of dimensions that GGUF does not "
+        "allow",
+        "The file is damaged, hostile, or was written by a faulty tool.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{"gguf.duplicate-key",
+                   error,
+                   "A metadata key occurs twice",
+                   "Readers disagree on which of the two counts.",
+                   "Write the file again with one of them."},
+    CatalogueEntry{"gguf.duplicate-tensor",
+                   error,
+                   "A tensor name occurs twice",
+                   "Readers disagree on which of the two counts.",
+                   "Write the file again with one of them."},
+    CatalogueEntry{
+        "gguf.hole",
+        error,
+        "There is a gap between the data of two tensors",
+        "Tensors must follow each other in the header's order; the gap may "
+        "hide data, or offsets are damaged.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "gguf.magic",
+        error,
+        "The file is no GGUF",
+        "Its first four bytes are not 'GGUF': another format, or an error "
+        "page saved as a file.",
+        "Look at what the file really is."},
+    CatalogueEntry{"gguf.metadata-type",
+                   error,
+                   "A metadata value has another type than its key calls for",
+                   "The file was written by a faulty or much older tool.",
+                   "Convert the original model again with a current tool."},
+    CatalogueEntry{
+        "gguf.misaligned",
+        error,
+        "A tensor's offset is not aligned",
+        "The file is damaged, hostile, or was written by a faulty tool.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{"gguf.missing-part",
+                   error,
+                   "A part of a split GGUF is missing",
+                   "Not all parts were downloaded, or one was renamed.",
+                   "Put all parts in one folder under their original names."},
+    CatalogueEntry{
+        "gguf.name",
+        error,
+        "A key or tensor name is not allowed",
+        "The name is empty, too long, or holds control characters or bytes "
+        "that are no UTF-8.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "gguf.no-architecture",
+        error,
+        "A GGUF does not name its architecture",
+        "The key general.architecture is required; without it no program "
+        "knows what the tensors mean.",
+        "Convert the original model again with a current tool."},
+    CatalogueEntry{
+        "gguf.no-equivalent",
+        error,
+        "A setting cannot be said in GGUF",
+        "GGUF has no key for it; a file without it would give other numbers.",
+        "Keep the model in the format it has."},
+    CatalogueEntry{
+        "gguf.overlap",
+        error,
+        "The data of two tensors overlap",
+        "The file is damaged, hostile, or was written by a faulty tool.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "gguf.removed-type",
+        error,
+        "A tensor has a type that ggml removed",
+        "The file is older than the present formats; no current program "
+        "reads the type.",
+        "Fetch a newer file of the model, or convert the original again."},
+    CatalogueEntry{"gguf.rope-factors",
+                   error,
+                   "Rotary factors follow no known rule",
+                   "The file's rope_freqs.weight was not made by a published Llama 3.1 setting.",
+                   "Convert from the original Hugging Face folder instead."},
+    CatalogueEntry{"gguf.size-overflow",
+                   error,
+                   "A tensor's size does not fit 64 bits",
+                   "No such tensor exists: the header is damaged or hostile.",
+                   "Do not use the file."},
+    CatalogueEntry{
+        "gguf.split-mismatch",
+        error,
+        "The parts of a split GGUF do not belong together",
+        "A part has another number, count or byte order than its place "
+        "calls for: parts of two models are mixed, or one was renamed.",
+        "Fetch all parts from one source again."},
+    CatalogueEntry{"gguf.split-name",
+                   error,
+                   "A part of a split GGUF has lost its name",
+                   "The other parts are found by the name's ending "
+                   "-00001-of-0000N.gguf.",
+                   "Give all parts their original names."},
+    CatalogueEntry{
+        "gguf.tensor-type",
+        error,
+        "A tensor has a type that GGUF does not know",
+        "The file is newer than this program, damaged, or from a fork of "
+        "ggml with types of its own.",
+        "Convert the original model with the current llama.cpp, or update "
+        "Assay."},
+    CatalogueEntry{"gguf.trailing-data",
+                   warning,
+                   "A GGUF has data after its last tensor",
+                   "Something was appended to the file. No reader looks at it.",
+                   "Fetch the file again if you did not append it."},
+    CatalogueEntry{
+        "gguf.truncated",
+        error,
+        "A GGUF ends within its header",
+        "The file is cut short (an interrupted download), or hostile.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "gguf.value-type",
+        error,
+        "A metadata value has a type that GGUF does not know",
+        "The file is damaged, hostile, or was written by a faulty tool.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "gguf.version",
+        error,
+        "A GGUF has a version that is not read",
+        "Version 1 was in use for a few weeks of 2023; versions over 3 are "
+        "newer than this program.",
+        "Convert the original model again with a current tool, or update "
+        "Assay."},
+    CatalogueEntry{
+        "index.absent",
+        warning,
+        "Shards have no index",
+        "model.safetensors.index.json was not downloaded. mlx-lm reads all "
+        "shards, transformers finds none.",
+        "Fetch the index from the model's source."},
+    CatalogueEntry{
+        "index.duplicate-tensor",
+        error,
+        "A tensor is in two files",
+        "Shards of two versions are mixed, or a single file lies beside the"
+        " shards.",
+        "Keep the files of one version only."},
+    CatalogueEntry{"index.malformed",
+                   error,
+                   "The index of the shards does not parse",
+                   "The file is cut short, or was edited by hand.",
+                   "Fetch model.safetensors.index.json again."},
+    CatalogueEntry{"index.missing-shard",
+                   error,
+                   "A shard that the index names is missing",
+                   "Not all shards were downloaded.",
+                   "Fetch the missing shards."},
+    CatalogueEntry{"index.stale-entry",
+                   error,
+                   "The index lists tensors that their shard does not hold",
+                   "Index and shards are of different versions.",
+                   "Fetch index and shards from one source again."},
+    CatalogueEntry{
+        "index.stray-file",
+        warning,
+        "A safetensors file belongs to no set",
+        "It is left over from another version, or is another form of the "
+        "model. Programs that read every file in the folder take its "
+        "tensors too.",
+        "Remove it, or move it to a folder of its own."},
+    CatalogueEntry{
+        "index.unlisted-tensor",
+        error,
+        "A shard holds tensors that the index does not list",
+        "Index and shards are of different versions. Programs that go by "
+        "the index leave these tensors out in silence.",
+        "Fetch index and shards from one source again."},
+    CatalogueEntry{
+        "index.unsafe-path",
+        error,
+        "The index names a file outside its folder",
+        "No sound index does: it would make a program read any file of this"
+        " machine.",
+        "Do not use the model."},
     CatalogueEntry{"json.duplicate-key",
                    error,
                    "A JSON object has a key twice",
@@ -68,6 +329,166 @@ constexpr std::array kCatalogue = {
                    "No known model file nests so deeply: it is hostile or "
                    "broken.",
                    "Do not use the file."},
+    CatalogueEntry{
+        "model.ambiguous",
+        error,
+        "A folder holds several models",
+        "The files could be read as different models, and none has the "
+        "usual name.",
+        "Name one file instead of the folder."},
+    CatalogueEntry{
+        "model.no-weights",
+        error,
+        "A folder holds no weights that can be read",
+        "They were not downloaded, or are in a format that is not read.",
+        "Fetch the *.safetensors or *.gguf files of the model."},
+    CatalogueEntry{
+        "model.not-read",
+        note,
+        "Some files beside the weights were not read",
+        "The folder holds more than one form of the model, or a part that "
+        "is used by other programs.",
+        "Nothing, if that is as you want it."},
+    CatalogueEntry{"model.unknown-format",
+                   error,
+                   "A file is of no format that is read",
+                   "Its name ends neither in .safetensors nor in .gguf.",
+                   "Name the model's folder, or convert the file."},
+    CatalogueEntry{"quantization.undeclared",
+                   error,
+                   "Quantized tensors without their settings",
+                   "Scales stand beside a weight, but config.json does not say with how many bits and which groups it was packed.",
+                   "Take config.json from the same place as the weights."},
+    CatalogueEntry{"quantization.unsupported",
+                   error,
+                   "Weights quantized by another library",
+                   "Each quantizer packs in its own way, and this one has no exact form in MLX.",
+                   "Start from the original, unquantized weights."},
+    CatalogueEntry{
+        "quantize.not-representable",
+        error,
+        "A value does not fit the type that it is to be stored in",
+        "The weights hold infinities, NaNs, or values beyond the range of the "
+        "type (float16 ends at 65504, also for the scales of blocks).",
+        "Choose a type with float32's range (BF16, F32) for this tensor; look "
+        "into the source when the value is not finite."},
+    CatalogueEntry{
+        "safetensors.dtype",
+        error,
+        "A tensor has an unknown dtype",
+        "The file is newer than this program, or damaged.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{"safetensors.duplicate-key",
+                   error,
+                   "A name occurs twice in a safetensors header",
+                   "Readers disagree on which of the two counts.",
+                   "Write the file again with one of them."},
+    CatalogueEntry{
+        "safetensors.entry",
+        error,
+        "A header entry is not dtype, shape and data_offsets",
+        "The file is damaged, hostile, or was written by a faulty tool.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "safetensors.header-length",
+        error,
+        "The header's length does not fit the file",
+        "The file is cut short, is no safetensors file, or is hostile. At "
+        "most 100 MB are allowed.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "safetensors.header-malformed",
+        error,
+        "A safetensors header does not parse",
+        "It must be one JSON object in UTF-8, padded with spaces only.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "safetensors.hole",
+        error,
+        "There is a gap between the data of two tensors",
+        "Tensors must cover the data without gaps; bytes that no tensor "
+        "owns may hide anything.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{"safetensors.metadata",
+                   error,
+                   "__metadata__ is not an object of strings",
+                   "The file was written by a faulty tool.",
+                   "Write the file again with text as values."},
+    CatalogueEntry{
+        "safetensors.offsets",
+        error,
+        "A tensor's data_offsets are not possible",
+        "The file is cut short (an interrupted download), or hostile.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "safetensors.overlap",
+        error,
+        "The data of two tensors overlap",
+        "The file is damaged, hostile, or was written by a faulty tool.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "safetensors.shape",
+        error,
+        "A tensor's shape is not possible",
+        "The file is damaged, hostile, or was written by a faulty tool.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "safetensors.size-mismatch",
+        error,
+        "A tensor's data is not as long as its shape and dtype call for",
+        "The file is damaged, hostile, or was written by a faulty tool.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "safetensors.trailing-data",
+        error,
+        "There is data after the last tensor",
+        "Something was appended to the file, or its header was cut.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{
+        "safetensors.truncated",
+        error,
+        "A file is too short for safetensors",
+        "The file is cut short (an interrupted download), or hostile.",
+        "Fetch the file again and compare its size and hash with the "
+        "source."},
+    CatalogueEntry{"shape.mismatch",
+                   error,
+                   "A tensor has another shape than the architecture gives it",
+                   "The config and the weights are not of the same model, or a converter changed one of them.",
+                   "Compare the config's sizes with the stored shapes; take both from one place."},
+    CatalogueEntry{"template.unusable",
+                   warning,
+                   "A chat template is in a form that is not read",
+                   "It is neither a text nor a list with one named 'default'.",
+                   "Give the template as text in chat_template.jinja."},
+    CatalogueEntry{"tensor.dtype",
+                   error,
+                   "A tensor has a type that can't serve",
+                   "The file stores it in another encoding than its name says.",
+                   "Fetch the file again, or convert it from the original."},
+    CatalogueEntry{
+        "tensor.dtype-unsupported",
+        error,
+        "A tensor's element type cannot be read or written here",
+        "The type has no fixed meaning as a row of numbers (F6, complex), or "
+        "there is no quantizer for it.",
+        "Convert the tensor with the tool that wrote it, or choose another "
+        "type."},
+    CatalogueEntry{"tensor.missing",
+                   error,
+                   "A tensor that the architecture needs is absent",
+                   "A shard is missing, the config names more layers than there are, or names were changed.",
+                   "Check that all shards are there and that the config belongs to them."},
 };
 
 }  // namespace

@@ -114,7 +114,7 @@ def ggml_types():
         try:
             n = max(256, 8 * gguf.GGML_QUANT_SIZES[t][0])
             x = rng.normal(size=n).astype(np.float32)
-            x[: gguf.GGML_QUANT_SIZES[t][0]] *= 0  # a block of zeros
+            x[: gguf.GGML_QUANT_SIZES[t][0]] = 0  # all +0: which of two zeros numpy's min takes is not fixed
             q = gguf.quants.quantize(x.reshape(1, -1), t)
             out[f"{t.name}.quantized_from"] = x
             out[f"{t.name}.quantized"] = np.ascontiguousarray(q).view(np.uint8).ravel()

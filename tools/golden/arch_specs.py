@@ -79,15 +79,15 @@ spec("gpt2", "gpt2",
      dict(vocab_size=256, n_embd=32, n_head=4, n_layer=3, n_positions=64, n_ctx=64, layer_norm_epsilon=1e-3,
           activation_function="gelu_new", bos_token_id=1, eos_token_id=2))  # fmt: skip
 spec("mixtral", "mixtral",
-     {**H32, "num_local_experts": 4, "num_experts_per_tok": 2, "tie_word_embeddings": False, "sliding_window": None},
+     {**H32, "num_local_experts": 3, "num_experts_per_tok": 2, "tie_word_embeddings": False, "sliding_window": None},
      default(1000000.0))  # fmt: skip
 QWEN3_MOE = {**H32, "head_dim": 16, "num_experts_per_tok": 3, "moe_intermediate_size": 64, "decoder_sparse_step": 1,
              "tie_word_embeddings": False, "attention_bias": False, "use_sliding_window": False}  # fmt: skip
-spec("qwen3_moe", "qwen3_moe", {**QWEN3_MOE, "norm_topk_prob": True, "num_experts": 5, "mlp_only_layers": []},
+spec("qwen3_moe", "qwen3_moe", {**QWEN3_MOE, "norm_topk_prob": True, "num_experts": 4, "mlp_only_layers": []},
      default(1000000.0))  # fmt: skip
 DEEPSEEK = {
     **H32, "num_key_value_heads": 4, "num_hidden_layers": 2, "moe_intermediate_size": 64, "n_shared_experts": 1,
-    "n_routed_experts": 8, "num_experts_per_tok": 3, "n_group": 4, "topk_group": 2, "first_k_dense_replace": 1,
+    "n_routed_experts": 6, "num_experts_per_tok": 3, "n_group": 3, "topk_group": 2, "first_k_dense_replace": 1,
     "routed_scaling_factor": 1.5, "norm_topk_prob": True, "kv_lora_rank": 32, "qk_rope_head_dim": 8,
     "qk_nope_head_dim": 16, "v_head_dim": 24, "tie_word_embeddings": False, "attention_bias": False,
     "num_nextn_predict_layers": 0,
@@ -119,13 +119,13 @@ SHORT = [1.0, 1.1, 1.25, 1.5]
 LONG = [1.0, 2.0, 4.5, 9.0]
 for which, original in (("short", 64), ("long", 16)):
     spec(f"phi3-longrope-{which}", "phi3",
-         {**PHI3, "num_hidden_layers": 2, "original_max_position_embeddings": original},
+         {**PHI3, "num_hidden_layers": 2, "tie_word_embeddings": True, "original_max_position_embeddings": original},
          {"v5": {"rope_parameters": {"rope_type": "longrope", "short_factor": SHORT, "long_factor": LONG,
                                      "rope_theta": 10000.0}},
           "v4": {"rope_theta": 10000.0,
                  "rope_scaling": {"type": "longrope", "short_factor": SHORT, "long_factor": LONG}}})  # fmt: skip
 spec("phi3-partial-rotary", "phi3",
-     {**PHI3, "num_hidden_layers": 2, "original_max_position_embeddings": 128},
+     {**PHI3, "num_hidden_layers": 2, "tie_word_embeddings": True, "original_max_position_embeddings": 128},
      {"v5": {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.75}},
       "v4": {"rope_theta": 10000.0, "partial_rotary_factor": 0.75}})  # fmt: skip
 spec("gemma3_text-rope-linear", "gemma3_text",
@@ -137,13 +137,17 @@ spec("gemma3_text-rope-linear", "gemma3_text",
 spec("llama-bias", "llama", {**LLAMA, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
      default(10000.0))  # fmt: skip
 spec("qwen2-sliding", "qwen2",
-     {**H32, "num_hidden_layers": 3, "tie_word_embeddings": False, "use_sliding_window": True, "sliding_window": 8,
+     {**H32, "num_hidden_layers": 3, "tie_word_embeddings": True, "use_sliding_window": True, "sliding_window": 8,
       "max_window_layers": 1}, default(10000.0))  # fmt: skip
 spec("gemma2-scalar", "gemma2", {**GEMMA2, "num_hidden_layers": 2, "query_pre_attn_scalar": 24}, default(10000.0))
 spec("qwen3_moe-mixed", "qwen3_moe",
-     {**QWEN3_MOE, "num_hidden_layers": 2, "norm_topk_prob": False, "moe_intermediate_size": 32, "num_experts": 4, "num_experts_per_tok": 2,
+     {**QWEN3_MOE, "num_hidden_layers": 2, "tie_word_embeddings": True, "norm_topk_prob": False, "moe_intermediate_size": 32, "num_experts": 4, "num_experts_per_tok": 2,
       "mlp_only_layers": [1]}, default(10000.0))  # fmt: skip
 spec("deepseek_v3-plain", "deepseek_v3",
      {**DEEPSEEK, "num_hidden_layers": 2, "q_lora_rank": None, "norm_topk_prob": False, "moe_intermediate_size": 32, "n_routed_experts": 4,
       "n_group": 1, "topk_group": 1, "n_shared_experts": 2, "rms_norm_eps": 1e-3},
      default(10000.0), v4={**V4_DS, "rope_scaling": None})  # fmt: skip
+# as gpt_oss is published: experts in MXFP4, everything else in bfloat16
+spec("gpt_oss-mxfp4", "gpt_oss", GPT_OSS, GPT_OSS_ROPE, dtype="bfloat16",
+     quantization_config={"quant_method": "mxfp4", "modules_to_not_convert": [
+         "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]})  # fmt: skip

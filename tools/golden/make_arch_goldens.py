@@ -70,8 +70,36 @@ def randomize(model, model_type, seed, init):
                 normal(p, gain * fan_in**-0.5)
 
 
+FP4 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
+
+
+def mxfp4(w):
+    """[experts, in, out] to blocks uint8 [experts, out, in / 32, 16] (even value in the low nibble) and scales (E8M0)."""
+    w = w.float().transpose(1, 2)
+    w = w.reshape(*w.shape[:2], -1, 32)
+    e = torch.floor(torch.log2(w.abs().amax(-1))) - 2
+    code = ((w * torch.exp2(-e)[..., None])[..., None] - FP4).abs().argmin(-1)
+    return (code[..., 0::2] | (code[..., 1::2] << 4)).to(torch.uint8), (e + 127).to(torch.uint8)
+
+
+def quantize_experts(folder, quantization_config):
+    """Rewrites a saved gpt_oss into the layout in which it is published."""
+    path = folder / "model.safetensors"
+    out = {}
+    for name, t in load_file(path).items():
+        if name.endswith(("gate_up_proj", "down_proj")):
+            out[f"{name}_blocks"], out[f"{name}_scales"] = mxfp4(t)
+        else:
+            out[name] = t
+    save_file(out, path, metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = quantization_config
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
 def load(folder, dtype=torch.float32):
     m = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager").eval()
+    assert {p.dtype for p in m.parameters()} == {dtype}, "not computed in " + str(dtype)
     if hasattr(m, "set_experts_implementation"):
         m.set_experts_implementation("eager")
     return m
@@ -109,6 +137,8 @@ def make(name, s):
         randomize(model, s["model_type"], seed, s["init"])
         model.to(dtype)
         model.save_pretrained(folder)
+        if "quantization_config" in s:
+            quantize_experts(folder, s["quantization_config"])
         ids = torch.randint(3, s["kw"]["vocab_size"], (1, s["prompt"]), generator=g)
         logits, exact, greedy, greedy_logits, again = compute(folder, ids)
         top = greedy_logits.topk(2, dim=-1).values

@@ -29,7 +29,7 @@ ARCH = {
     "gpt2": "gpt2", "qwen3_moe": "qwen3moe", "deepseek_v3": "deepseek2", "gpt_oss": "gpt-oss",
 }  # fmt: skip
 PERMUTED = ("llama", "mistral", "mixtral", "smollm3", "granite")
-NAMES = [*ARCH, "llama-rope-llama3", "llama-rope-yarn", "phi3-longrope-long"]
+NAMES = [*ARCH, "gpt_oss-mxfp4", "llama-rope-llama3", "llama-rope-yarn", "phi3-longrope-long"]
 
 
 def permute(w, heads):
@@ -94,6 +94,27 @@ def rewrite(model_type, c, tensors):
             elif name.endswith("down_proj_bias"):
                 name = name.replace("down_proj_bias", "down_proj.bias")
         yield name, t
+
+
+def mxfp4_rows(blocks, scales):
+    """From neighbours in one byte to ggml's blocks: the scale, then 16 bytes with value i and value i + 16."""
+    blocks, scales = blocks.numpy(), scales.numpy()
+    values = np.stack([blocks & 15, blocks >> 4], axis=-1).reshape(*blocks.shape[:-1], 32)
+    packed = values[..., :16] | (values[..., 16:] << 4)
+    out = np.concatenate([scales[..., None], packed], axis=-1)
+    return np.ascontiguousarray(out.reshape(*out.shape[:-2], -1))
+
+
+def mxfp4_experts(tensors):
+    for name, t in tensors.items():
+        if name.endswith("_blocks"):
+            scales = tensors[name.replace("_blocks", "_scales")]
+            m = re.match(r"model\.layers\.(\d+)\..*(gate_up|down)_proj_blocks$", name)
+            if m[2] == "down":
+                yield f"blk.{m[1]}.ffn_down_exps.weight", mxfp4_rows(t, scales)
+            else:
+                yield f"blk.{m[1]}.ffn_gate_exps.weight", mxfp4_rows(t[:, ::2], scales[:, ::2])
+                yield f"blk.{m[1]}.ffn_up_exps.weight", mxfp4_rows(t[:, 1::2], scales[:, 1::2])
 
 
 def rope_metadata(w, c):
@@ -235,7 +256,8 @@ def write(name, to=None, tokens=False):
     w.add_name("tiny" if tokens else name)  # llama.cpp looks for the tokens of Phi-3 by that name
     extra = metadata(w, model_type, c)
     bf16 = c["dtype"] == "bfloat16"
-    w.add_file_type(gguf.LlamaFileType.MOSTLY_BF16 if bf16 else gguf.LlamaFileType.ALL_F32)
+    F = gguf.LlamaFileType
+    w.add_file_type(F.MOSTLY_MXFP4_MOE if "quantization_config" in c else F.MOSTLY_BF16 if bf16 else F.ALL_F32)
     if tokens:  # for programs that want a vocabulary: whole characters, so that each token can be printed
         ascii = [chr(i) for i in range(33, 127)]
         w.add_tokenizer_model("gpt2")
@@ -248,7 +270,11 @@ def write(name, to=None, tokens=False):
     w.add_quantization_version(gguf.GGML_QUANT_VERSION)
     for k, v in extra.items():
         w.add_tensor(k, v)
-    for hf, t in rewrite(model_type, c, load_file(folder / "model.safetensors")):
+    tensors = load_file(folder / "model.safetensors")
+    for out, data in mxfp4_experts(tensors):
+        w.add_tensor(out, data, raw_dtype=GGMLQuantizationType.MXFP4)
+    tensors = {k: t for k, t in tensors.items() if not k.endswith(("_blocks", "_scales"))}
+    for hf, t in rewrite(model_type, c, tensors):
         out = names.get_name(hf, try_suffixes=(".weight", ".bias"))
         assert out, hf
         data = t.float().contiguous().numpy()

@@ -92,17 +92,17 @@ DEEPSEEK = {
     "qk_nope_head_dim": 16, "v_head_dim": 24, "tie_word_embeddings": False, "attention_bias": False,
     "num_nextn_predict_layers": 0,
 }  # fmt: skip
-YARN_DS = dict(factor=4.0, original_max_position_embeddings=16, beta_fast=32.0, beta_slow=1.0, mscale=1.0,
+YARN_DS = dict(factor=4.0, original_max_position_embeddings=32, beta_fast=32.0, beta_slow=1.0, mscale=1.0,
                mscale_all_dim=1.0)  # fmt: skip
 V4_DS = {"moe_layer_freq": 1, "scoring_func": "sigmoid", "topk_method": "noaux_tc", "ep_size": 1}
 spec("deepseek_v3", "deepseek_v3",
-     {**DEEPSEEK, "q_lora_rank": 32, "rms_norm_eps": 1e-6, "max_position_embeddings": 64},
-     scaled(10000.0, rope_type="yarn", **YARN_DS), v4=V4_DS, v4_rope_key="type")  # fmt: skip
+     {**DEEPSEEK, "q_lora_rank": 32, "rms_norm_eps": 1e-6},
+     scaled(100.0, rope_type="yarn", **YARN_DS), v4=V4_DS, v4_rope_key="type")  # fmt: skip
 GPT_OSS = {**H32, "head_dim": 16, "intermediate_size": 64, "num_local_experts": 4, "num_experts_per_tok": 2,
-           "sliding_window": 8, "tie_word_embeddings": False, "attention_bias": True, "swiglu_limit": 7.0,
-           "max_position_embeddings": 64}  # fmt: skip
-GPT_OSS_ROPE = scaled(150000.0, rope_type="yarn", factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
-                      original_max_position_embeddings=16)  # fmt: skip
+           "sliding_window": 8, "tie_word_embeddings": False, "attention_bias": True, "swiglu_limit": 7.0}  # fmt: skip
+# small bases, so that the ramp of YaRN has values between 0 and 1, and rounding its ends (truncate) changes them
+GPT_OSS_ROPE = scaled(1000.0, rope_type="yarn", factor=4.0, beta_fast=4.0, beta_slow=1.0, truncate=False,
+                      original_max_position_embeddings=32)  # fmt: skip
 spec("gpt_oss", "gpt_oss", GPT_OSS, GPT_OSS_ROPE, dtype="bfloat16")
 
 # --- RoPE variants ------------------------------------------------------------------------------------------------
@@ -112,9 +112,9 @@ spec("llama-rope-dynamic", "llama", {**LLAMA, "max_position_embeddings": 12},
      scaled(10000.0, rope_type="dynamic", factor=4.0))  # fmt: skip
 spec("llama-rope-llama3", "llama", LLAMA,
      scaled(10000.0, rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
-            original_max_position_embeddings=16))  # fmt: skip
-spec("llama-rope-yarn", "llama", {**LLAMA, "max_position_embeddings": 64},
-     scaled(10000.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=16))  # fmt: skip
+            original_max_position_embeddings=64))  # fmt: skip
+spec("llama-rope-yarn", "llama", LLAMA,
+     scaled(500.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=32))  # fmt: skip
 SHORT = [1.0, 1.1, 1.25, 1.5]
 LONG = [1.0, 2.0, 4.5, 9.0]
 for which, original in (("short", 64), ("long", 16)):

@@ -278,8 +278,9 @@ def write(name, to=None, tokens=False):
         out = names.get_name(hf, try_suffixes=(".weight", ".bias"))
         assert out, hf
         data = t.float().contiguous().numpy()
-        # vectors, and the router, stay in float32 as the converter keeps them
-        if bf16 and data.ndim > 1 and "ffn_gate_inp" not in out and not out.endswith(".bias"):
+        # vectors, and the router, stay in float32 as the converter keeps them; with bfloat16 weights llama.cpp would
+        # round the activations, too, so that the copies for it are float32
+        if bf16 and not tokens and data.ndim > 1 and "ffn_gate_inp" not in out and not out.endswith(".bias"):
             w.add_tensor(out, gguf.quants.quantize(data, GGMLQuantizationType.BF16), raw_dtype=GGMLQuantizationType.BF16)
         else:
             w.add_tensor(out, data)

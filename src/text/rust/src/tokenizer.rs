@@ -1,0 +1,85 @@
+//! A tokenizer as Assay needs it: no truncation, no padding, ids that fit a
+//! signed 32-bit integer and an embedding that a machine can hold.
+
+use serde_json::json;
+use tokenizers::models::ModelWrapper;
+
+/// No vocabulary comes near it (XLM-V: 901,629); ids beyond are a broken or
+/// hostile file, and whoever allocates by vocabulary size would pay for it.
+const ID_LIMIT: u32 = 1 << 24;
+
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    vocab_size: usize,
+}
+
+impl Tokenizer {
+    pub fn from_json(json: &[u8]) -> Result<Self, String> {
+        let mut inner = tokenizers::Tokenizer::from_bytes(json)
+            .map_err(|e| e.to_string())?;
+        inner.with_truncation(None).map_err(|e| e.to_string())?;
+        inner.with_padding(None);
+        let vocab_size =
+            match inner.get_vocab(true).into_iter().max_by_key(|e| e.1) {
+                None => 0,
+                Some((token, id)) if id >= ID_LIMIT => {
+                    return Err(format!(
+                        "token {token:?} has id {id}, the limit is {ID_LIMIT}"
+                    ))
+                }
+                Some((_, id)) => id as usize + 1,
+            };
+        Ok(Tokenizer { inner, vocab_size })
+    }
+
+    pub fn encode(
+        &self,
+        text: &str,
+        add_special: bool,
+    ) -> Result<Vec<u32>, String> {
+        let encoding = self
+            .inner
+            .encode_fast(text, add_special)
+            .map_err(|e| e.to_string())?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    pub fn decode(
+        &self,
+        ids: &[u32],
+        skip_special: bool,
+    ) -> Result<String, String> {
+        self.inner
+            .decode(ids, skip_special)
+            .map_err(|e| e.to_string())
+    }
+
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    pub fn token_to_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    pub fn id_to_token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    pub fn describe(&self) -> String {
+        let model = match self.inner.get_model() {
+            ModelWrapper::BPE(_) => "BPE",
+            ModelWrapper::WordPiece(_) => "WordPiece",
+            ModelWrapper::WordLevel(_) => "WordLevel",
+            ModelWrapper::Unigram(_) => "Unigram",
+        };
+        let mut added: Vec<_> =
+            self.inner.get_added_tokens_decoder().into_iter().collect();
+        added.sort_by_key(|(id, _)| *id);
+        let added: Vec<_> = added
+            .into_iter()
+            .map(|(id, t)| json!({"id": id, "content": t.content, "special": t.special}))
+            .collect();
+        json!({"model": model, "added": added}).to_string()
+    }
+}

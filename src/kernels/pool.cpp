@@ -1,0 +1,174 @@
+#include "assay/kernels/pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "assay/core/platform.h"
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#endif
+
+namespace assay::kernels {
+namespace {
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield" ::: "memory");
+#endif
+}
+
+// About 50 to 100 microseconds: longer than the work between two products of a
+// layer, shorter than anybody waits for.
+constexpr int kSpins = 2000;
+
+class Pool {
+ public:
+  explicit Pool(int threads) { start(threads); }
+
+  int threads() const { return threads_.load(std::memory_order_relaxed); }
+
+  void resize(int threads) {
+    std::lock_guard lock(mutex_);
+    stop();
+    start(threads);
+  }
+
+  void run(size_t count, const std::function<void(size_t)>& job) {
+    std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock || workers_.empty() || count < 2 || count > kMostJobs) {
+      for (size_t i = 0; i < count; ++i) {
+        job(i);
+      }
+      return;
+    }
+    job_ = &job;
+    done_.store(0, std::memory_order_relaxed);
+    uint64_t epoch = epoch_.load(std::memory_order_relaxed) + 1;
+    tickets_.store(epoch << 32 | count, std::memory_order_release);
+    epoch_.fetch_add(1);
+    if (sleeping_.load() > 0) {
+      epoch_.notify_all();
+    }
+    take_jobs();
+    wait_for(count);
+  }
+
+ private:
+  static constexpr size_t kMostJobs = 0xffffffff;
+
+  void start(int threads) {
+    stopping_.store(false);
+    threads_.store(threads);
+    for (int i = 1; i < threads; ++i) {
+      workers_.emplace_back([this, seen = epoch_.load()] { work(seen); });
+    }
+  }
+
+  void stop() {
+    stopping_.store(true);
+    epoch_.fetch_add(1);
+    epoch_.notify_all();
+    for (auto& worker : workers_) {
+      worker.join();
+    }
+    workers_.clear();
+  }
+
+  void work(uint32_t seen) {
+    while (true) {
+      wait_for_epoch(seen);
+      seen = epoch_.load(std::memory_order_acquire);
+      if (stopping_.load()) {
+        return;
+      }
+      take_jobs();
+    }
+  }
+
+  void wait_for_epoch(uint32_t seen) {
+    for (int i = 0; i < kSpins; ++i) {
+      if (epoch_.load(std::memory_order_acquire) != seen) {
+        return;
+      }
+      pause();
+    }
+    // Sequentially consistent on both sides: either run() sees the sleeper,
+    // or the sleeper sees the new epoch.
+    sleeping_.fetch_add(1);
+    epoch_.wait(seen);
+    sleeping_.fetch_sub(1);
+  }
+
+  // A ticket is the number of jobs left, under the epoch they belong to. Who
+  // takes one keeps run() from returning, so job_ stays what it was; a worker
+  // that wakes late finds none and touches nothing.
+  void take_jobs() {
+    uint64_t tickets = tickets_.load(std::memory_order_acquire);
+    while ((tickets & kMostJobs) != 0) {
+      if (tickets_.compare_exchange_weak(
+              tickets, tickets - 1, std::memory_order_acquire)) {
+        (*job_)((tickets & kMostJobs) - 1);
+        done_.fetch_add(1, std::memory_order_release);
+        tickets = tickets_.load(std::memory_order_acquire);
+      }
+    }
+  }
+
+  void wait_for(size_t count) {
+    int spins = 0;
+    while (done_.load(std::memory_order_acquire) < count) {
+      if (++spins < kSpins) {
+        pause();
+      } else {
+        std::this_thread::yield();
+      }
+    }
+  }
+
+  std::mutex mutex_;
+  std::vector<std::thread> workers_;
+  std::atomic<int> threads_{1};
+  std::atomic<bool> stopping_{false};
+  const std::function<void(size_t)>* job_ = nullptr;
+  alignas(64) std::atomic<uint32_t> epoch_{0};
+  alignas(64) std::atomic<int> sleeping_{0};
+  alignas(64) std::atomic<uint64_t> tickets_{0};
+  alignas(64) std::atomic<size_t> done_{0};
+};
+
+int default_threads() {
+  return std::max(1, machine_info().physical_cores);
+}
+
+// Never destroyed: MLX's stream threads may still compute while the program
+// ends.
+Pool& pool() {
+  static Pool& instance = *new Pool(default_threads());
+  return instance;
+}
+
+}  // namespace
+
+void parallel_for(size_t count, const std::function<void(size_t)>& job) {
+  pool().run(count, job);
+}
+
+int pool_threads() {
+  return pool().threads();
+}
+
+void set_pool_threads(int threads) {
+  int wanted = threads > 0 ? threads : default_threads();
+  if (wanted != pool().threads()) {
+    pool().resize(wanted);
+  }
+}
+
+}  // namespace assay::kernels

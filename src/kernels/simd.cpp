@@ -1,0 +1,155 @@
+// Compiles the kernels once for each instruction set and picks among them.
+
+// SSSE3 without SSE4 and scalable vectors would be rarely taken paths that
+// nobody tests.
+#define HWY_DISABLED_TARGETS \
+  (HWY_SSSE3 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "assay/kernels/simd.cpp"
+#include <hwy/foreach_target.h>
+// After foreach_target.
+#include <hwy/highway.h>
+
+#include "assay/kernels/simd.h"
+#include "assay/kernels/tile-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace assay::kernels::HWY_NAMESPACE {
+
+// Calls Use::Call<F>(args...) with the format of w.
+template <class Use, class... Args>
+auto WithFormat(const Matrix& w, Args... args) {
+  switch (w.format) {
+    case Format::f32:
+      return Use::template Call<Dense<float>>(w, args...);
+    case Format::f16:
+      return Use::template Call<Dense<hwy::float16_t>>(w, args...);
+    case Format::bf16:
+      return Use::template Call<Dense<hwy::bfloat16_t>>(w, args...);
+    case Format::mxfp8:
+      return Use::template Call<Fp8Words>(w, args...);
+    case Format::mxfp4:
+    case Format::nvfp4:
+      return Use::template Call<Fp4Words>(w, args...);
+    case Format::affine:
+      break;
+  }
+  switch (w.bits) {
+    case 2:
+      return Use::template Call<AffineWords<2>>(w, args...);
+    case 3:
+      return Use::template Call<AffineBits<3>>(w, args...);
+    case 4:
+      return Use::template Call<AffineWords<4>>(w, args...);
+    case 5:
+      return Use::template Call<AffineBits<5>>(w, args...);
+    case 6:
+      return Use::template Call<AffineBits<6>>(w, args...);
+    default:
+      return Use::template Call<AffineWords<8>>(w, args...);
+  }
+}
+
+struct UsePaddedColumns {
+  template <class F>
+  static size_t Call(const Matrix& w) {
+    return PaddedColumns<F>(w);
+  }
+};
+struct UsePaddedSums {
+  template <class F>
+  static size_t Call(const Matrix& w) {
+    return PaddedSums<F>(w);
+  }
+};
+struct UsePack {
+  template <class F>
+  static void Call(const Matrix& w,
+                   const float* x,
+                   ptrdiff_t stride,
+                   float* values,
+                   float* sums) {
+    Pack<F>(w, x, stride, values, sums);
+  }
+};
+struct UseMultiplyOne {
+  template <class F>
+  static void Call(const Matrix& w,
+                   const PackedRow* x,
+                   size_t begin,
+                   size_t end) {
+    MultiplyOne<F>(w, *x, begin, end);
+  }
+};
+struct UseMultiplyMany {
+  template <class F>
+  static void Call(const Matrix& w,
+                   std::span<const PackedRow> x,
+                   size_t begin,
+                   size_t end) {
+    MultiplyMany<F>(w, x, begin, end);
+  }
+};
+struct UseDecode {
+  template <class F>
+  static void Call(const Matrix& w, size_t row, float* out) {
+    Decode<F>(w, row, out);
+  }
+};
+
+size_t CallPaddedColumns(const Matrix& w) {
+  return WithFormat<UsePaddedColumns>(w);
+}
+size_t CallPaddedSums(const Matrix& w) {
+  return WithFormat<UsePaddedSums>(w);
+}
+void CallPack(const Matrix& w,
+              const float* x,
+              ptrdiff_t stride,
+              float* values,
+              float* sums) {
+  WithFormat<UsePack>(w, x, stride, values, sums);
+}
+void CallMultiplyOne(const Matrix& w,
+                     const PackedRow& x,
+                     size_t begin,
+                     size_t end) {
+  WithFormat<UseMultiplyOne>(w, &x, begin, end);
+}
+void CallMultiplyMany(const Matrix& w,
+                      std::span<const PackedRow> x,
+                      size_t begin,
+                      size_t end) {
+  WithFormat<UseMultiplyMany>(w, x, begin, end);
+}
+void CallDecode(const Matrix& w, size_t row, float* out) {
+  WithFormat<UseDecode>(w, row, out);
+}
+
+const Kernels* GetKernels() {
+  static const Kernels table{hwy::TargetName(HWY_TARGET),
+                             size_t{kLanes},
+                             CallPaddedColumns,
+                             CallPaddedSums,
+                             CallPack,
+                             CallMultiplyOne,
+                             CallMultiplyMany,
+                             CallDecode};
+  return &table;
+}
+
+}  // namespace assay::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace assay::kernels {
+
+HWY_EXPORT(GetKernels);
+
+const Kernels& kernels() {
+  return *HWY_DYNAMIC_DISPATCH(GetKernels)();
+}
+
+}  // namespace assay::kernels
+#endif

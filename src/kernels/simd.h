@@ -1,0 +1,47 @@
+#pragma once
+
+// The kernels of one instruction set, as a table of functions. Compiled once
+// for each set by Highway; the best that the processor has is chosen at run
+// time.
+
+#include <cstddef>
+#include <span>
+
+#include "assay/kernels/matrix.h"
+
+namespace assay::kernels {
+
+struct Kernels {
+  const char* name;  ///< of the instruction set
+  size_t lanes;      ///< floats in a vector
+
+  /** Floats that a packed row takes; at least the columns. */
+  size_t (*padded_columns)(const Matrix& w);
+  /** Floats that the sums of a packed row take; 0: the format needs none. */
+  size_t (*padded_sums)(const Matrix& w);
+  /** Brings w.columns activations, `stride` apart, into the kernel's order. */
+  void (*pack)(const Matrix& w,
+               const float* x,
+               ptrdiff_t stride,
+               float* values,
+               float* sums);
+  /** out[n] for weight rows n in [begin, end) and one row of activations:
+   * every weight is read once and multiplied as it is decoded. */
+  void (*multiply_one)(const Matrix& w,
+                       const PackedRow& x,
+                       size_t begin,
+                       size_t end);
+  /** The same for many rows of activations: the weight's rows are decoded to
+   * float32 once and stay in the cache. */
+  void (*multiply_many)(const Matrix& w,
+                        std::span<const PackedRow> x,
+                        size_t begin,
+                        size_t end);
+  /** Weight row `row` as float32, in the order of its columns. */
+  void (*decode)(const Matrix& w, size_t row, float* out);
+};
+
+/** The kernels for this processor. */
+const Kernels& kernels();
+
+}  // namespace assay::kernels

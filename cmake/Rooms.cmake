@@ -62,7 +62,7 @@ function(assay_test name)
 endfunction()
 
 # assay_bench(NAME SOURCES a.cpp... LINKS rooms...): a Google Benchmark program,
-# built by the target `benchmarks` alone.
+# built by the target `benchmarks` alone, with its own BENCHMARK_MAIN().
 function(assay_bench name)
   cmake_parse_arguments(BENCH "" "" "SOURCES;LINKS" ${ARGN})
   if(NOT TARGET benchmarks)
@@ -70,7 +70,7 @@ function(assay_bench name)
   endif()
   add_executable(bench_${name} EXCLUDE_FROM_ALL ${BENCH_SOURCES})
   target_link_libraries(bench_${name} PRIVATE ${BENCH_LINKS}
-    benchmark::benchmark benchmark::benchmark_main assay_options)
+    benchmark::benchmark assay_options)
   target_compile_definitions(bench_${name} PRIVATE
     ASSAY_TEST_DIR="${PROJECT_SOURCE_DIR}/test"
     ASSAY_MODEL="${ASSAY_MODEL}")

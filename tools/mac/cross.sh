@@ -76,6 +76,7 @@ export ZIG_GLOBAL_CACHE_DIR=$mac/zig-cache ZIG_LOCAL_CACHE_DIR=$mac/zig-cache
 say "configuring build/mac"
 cmake -S . -B "$build" -G Ninja \
   -DCMAKE_TOOLCHAIN_FILE="$PWD/tools/mac/toolchain.cmake" \
+  -DCMAKE_PROJECT_INCLUDE="$PWD/tools/mac/after_project.cmake" \
   -DASSAY_MLX_ROOT="$root/mlx" -DASSAY_CCACHE=OFF \
   -DASSAY_TEXT_STUB="$root/lib/libassay_text.tbd" \
   >"$mac/configure.log" 2>&1 || {

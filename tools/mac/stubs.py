@@ -24,7 +24,7 @@ FRAMEWORKS = ["Metal", "Foundation", "QuartzCore", "Accelerate"]
 LIBRARIES = {
     "simdjson": r"__Z(T[ISV])?NK?8simdjson",
     "hwy": r"__Z(T[ISV])?NK?3hwy",
-    "benchmark": r"(__Z(T[ISV])?NK?9benchmark|_main$)",
+    "benchmark": r"__Z(T[ISV])?NK?9benchmark",
     "utf8proc": r"_utf8proc_",
 }
 TEXT_HEADER = pathlib.Path("src/text/rust/include/assay_text.h")
@@ -150,7 +150,7 @@ def fill(root, build):
         known = linux_symbols(name) if asked else set()
         unknown = {symbol: text
                    for symbol, text in demangled(s[1:] for s in asked).items()
-                   if text not in known and symbol != "main"}
+                   if text not in known}
         for text in sorted(unknown.values()):
             print(f"the library {name} does not define {text}")
         if unknown:

@@ -4,6 +4,3 @@ get_filename_component(root "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
 set_target_properties(benchmark::benchmark PROPERTIES
   INTERFACE_LINK_LIBRARIES "${root}/lib/libbenchmark.tbd"
   INTERFACE_INCLUDE_DIRECTORIES "${root}/include")
-add_library(benchmark::benchmark_main INTERFACE IMPORTED)
-set_target_properties(benchmark::benchmark_main PROPERTIES
-  INTERFACE_LINK_LIBRARIES benchmark::benchmark)

@@ -109,7 +109,7 @@ void dequantize(DType dtype,
     return;
   }
   fail("tensor.dtype-unsupported",
-       "",
+       "dequantize",
        "an element type whose values are real numbers of known layout",
        std::string(name(dtype)));
 }
@@ -119,7 +119,7 @@ void quantize(DType dtype,
               std::span<std::byte> bytes) {
   if (!can_quantize(dtype)) {
     fail("tensor.dtype-unsupported",
-         "",
+         "quantize",
          "a type that can be written: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, "
          "Q5_1",
          std::string(name(dtype)));

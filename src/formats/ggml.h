@@ -52,7 +52,8 @@ struct MlxForm {
 
 /** The exact form of a block type, where there is one: Q4_0, Q4_1 (affine 4
  * bit, group 32), Q5_0, Q5_1 (5 bit), Q8_0 (8 bit), MXFP4, NVFP4; Q4_K and
- * Q5_K with float32 scales. */
+ * Q5_K with float32 scales. (The scale for a whole tensor that llama.cpp
+ * stores beside NVFP4 blocks is a tensor of its own and no part of them.) */
 std::optional<MlxForm> mlx_form(DType dtype);
 
 /** The same for the blocks of one tensor. A bias is -8, -16 or -128 times the

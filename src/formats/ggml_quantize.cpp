@@ -113,18 +113,26 @@ void encode(std::span<const float> values, Q5_1& block) {
   block.nibbles = pack_nibbles(quants);
 }
 
+/** Nearest integer, half away from zero; 0 beyond a byte's range, which only a
+ * subnormal scale leads to. */
+int round_away(float value) {
+  const float magnitude = std::fabs(value) < 128 ? std::fabs(value) : 0.0f;
+  const int whole = static_cast<int>(magnitude);
+  const float rest = magnitude - static_cast<float>(whole);
+  const int rounded = whole + static_cast<int>(2 * rest);
+  return value < 0 ? -rounded : rounded;
+}
+
 void encode(std::span<const float> values, Q8_0& block) {
   const float scale = magnitude_of(range_of(values)) / 127.0f;
   const float factor = inverse(scale);
+  std::array<int, 32> quants;
+  for (size_t j = 0; j < 32; ++j) {
+    quants[j] = round_away(values[j] * factor);
+  }
   block.scale = float_to_half(scale);
   for (size_t j = 0; j < 32; ++j) {
-    const float scaled = values[j] * factor;
-    const float magnitude = std::fabs(scaled) < 128 ? std::fabs(scaled) : 0.0f;
-    // Half away from zero.
-    const int whole = static_cast<int>(magnitude);
-    const float rest = magnitude - static_cast<float>(whole);
-    const int rounded = whole + static_cast<int>(2 * rest);
-    block.quants[j] = static_cast<int8_t>(scaled < 0 ? -rounded : rounded);
+    block.quants[j] = static_cast<int8_t>(quants[j]);
   }
 }
 

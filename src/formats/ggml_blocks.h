@@ -20,6 +20,9 @@ static_assert(std::endian::native == std::endian::little,
 template <size_t N>
 using Bytes = std::array<uint8_t, N>;
 
+// The names are the format's own.
+// NOLINTBEGIN(readability-identifier-naming)
+
 struct Q1_0 {
   static constexpr size_t kElements = 128;
   uint16_t scale;
@@ -187,6 +190,22 @@ struct IQ4_XS {
   Bytes<4> scales_low;
   Bytes<128> nibbles;
 };
+
+// NOLINTEND(readability-identifier-naming)
+
+static_assert(sizeof(Q1_0) == 18 && sizeof(Q2_0) == 18 && sizeof(Q4_0) == 18 &&
+              sizeof(Q4_1) == 20 && sizeof(Q5_0) == 22 && sizeof(Q5_1) == 24 &&
+              sizeof(Q8_0) == 34 && sizeof(Q8_1) == 36);
+static_assert(sizeof(IQ4_NL) == 18 && sizeof(MXFP4) == 17 &&
+              sizeof(NVFP4) == 36 && sizeof(TQ1_0) == 54 &&
+              sizeof(TQ2_0) == 66);
+static_assert(sizeof(Q2_K) == 84 && sizeof(Q3_K) == 110 &&
+              sizeof(Q4_K) == 144 && sizeof(Q5_K) == 176 &&
+              sizeof(Q6_K) == 210 && sizeof(Q8_K) == 292);
+static_assert(sizeof(IQ1_S) == 50 && sizeof(IQ1_M) == 56 &&
+              sizeof(IQ2_XXS) == 66 && sizeof(IQ2_XS) == 74 &&
+              sizeof(IQ2_S) == 82 && sizeof(IQ3_XXS) == 98 &&
+              sizeof(IQ3_S) == 110 && sizeof(IQ4_XS) == 136);
 
 /** The sixteen low nibbles, then the sixteen high ones. */
 inline Bytes<32> unpack_nibbles(const Bytes<16>& nibbles) {

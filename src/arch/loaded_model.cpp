@@ -1,0 +1,53 @@
+#include "assay/arch/loaded_model.h"
+
+#include <mlx/ops.h>
+#include <mlx/transforms.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace assay::arch {
+namespace mx = mlx::core;
+
+LoadedModel load_model(const std::filesystem::path& path,
+                       const LoadOptions& options) {
+  LoadedModel loaded;
+  loaded.files = std::make_unique<ModelFiles>(open_model(path));
+  loaded.tree = build_tree(*loaded.files);
+  auto reader = nn::WeightReader(*loaded.files, loaded.tree.config);
+  nn::load_weights(loaded.tree.parameters,
+                   reader,
+                   {.keep_quantized = options.keep_quantized});
+  return loaded;
+}
+
+mx::array to_array(std::span<const int32_t> ids) {
+  return mx::array(ids.begin(), {1, static_cast<int>(ids.size())}, mx::int32);
+}
+
+mx::array logits(const nn::LanguageModel& model,
+                 std::span<const int32_t> ids,
+                 int chunk) {
+  auto caches = model.make_caches();
+  std::vector<mx::array> pieces;
+  for (size_t start = 0; start < ids.size();) {
+    size_t count = std::min(ids.size() - start, static_cast<size_t>(chunk));
+    // Where a longer context is rotated otherwise, it must be run whole.
+    if (model.cache_outdated(static_cast<int>(start + count),
+                             static_cast<int>(ids.size()))) {
+      count = ids.size() - start;
+    }
+    auto piece = mx::astype(
+        mx::squeeze(model(to_array(ids.subspan(start, count)), &caches), 0),
+        mx::float32);
+    mx::eval(piece);
+    pieces.push_back(piece);
+    start += count;
+  }
+  auto result = pieces.size() == 1 ? pieces.front()
+                                   : mx::concatenate(pieces, 0);
+  mx::eval(result);
+  return result;
+}
+
+}  // namespace assay::arch

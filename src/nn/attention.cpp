@@ -1,0 +1,244 @@
+#include "assay/nn/attention.h"
+
+#include <mlx/fast.h>
+#include <mlx/ops.h>
+
+#include <cmath>
+#include <limits>
+
+namespace assay::nn {
+namespace mx = mlx::core;
+
+namespace {
+
+// Boolean [length, length]: causal, and no further back than `window`.
+array local_mask(int length, int window) {
+  auto keys = mx::expand_dims(mx::arange(length), 0);
+  auto queries = mx::expand_dims(mx::arange(length), 1);
+  auto mask = mx::less_equal(keys, queries);
+  if (window > 0) {
+    mask = mx::logical_and(mask, mx::greater(keys, queries - array(window)));
+  }
+  return mask;
+}
+
+// What the new positions see when there is no cache.
+KVCache::View alone(const array& k, const array& v, int window) {
+  KVCache::View view{
+      CachedTensor{k, std::nullopt, std::nullopt, 0, 0},
+      CachedTensor{v, std::nullopt, std::nullopt, 0, 0},
+      std::nullopt,
+      false};
+  int length = k.shape(2);
+  if (window > 0 && length > window) {
+    view.mask = local_mask(length, window);
+  } else {
+    view.causal = length > 1;
+  }
+  return view;
+}
+
+// q times the transpose of keys, or scores times values, over grouped heads:
+// a [batch, kv_heads, group, length, ...].
+array product(const array& a, const CachedTensor& b, bool transpose) {
+  auto grouped = [](const array& part) { return mx::expand_dims(part, 2); };
+  if (b.scales) {
+    return mx::quantized_matmul(a,
+                                grouped(b.data),
+                                grouped(*b.scales),
+                                grouped(*b.biases),
+                                transpose,
+                                b.group_size,
+                                b.bits);
+  }
+  auto right = grouped(b.data);
+  return mx::matmul(a, transpose ? mx::swapaxes(right, -1, -2) : right);
+}
+
+// Attention written out, for what MLX's fused operation does not know: soft
+// caps and quantized caches.
+array explicit_attention(const array& q,
+                         const KVCache::View& view,
+                         const AttentionSpec& spec) {
+  int batch = q.shape(0);
+  int heads = q.shape(1);
+  int length = q.shape(2);
+  int kv_heads = view.keys.data.shape(1);
+  int remembered = view.keys.data.shape(2);
+  auto grouped =
+      mx::reshape(q * array(spec.scale, q.dtype()),
+                  {batch, kv_heads, heads / kv_heads, length, q.shape(3)});
+  auto scores = product(grouped, view.keys, true);
+  if (spec.softcap > 0) {
+    auto cap = array(spec.softcap, scores.dtype());
+    scores = cap * mx::tanh(scores / cap);
+  }
+  auto mask = view.mask;
+  if (view.causal) {
+    auto keys = mx::expand_dims(mx::arange(remembered), 0);
+    auto queries =
+        mx::expand_dims(mx::arange(remembered - length, remembered), 1);
+    mask = mx::less_equal(keys, queries);
+  }
+  if (mask) {
+    scores = mx::where(*mask,
+                       scores,
+                       array(-std::numeric_limits<float>::infinity(),
+                             scores.dtype()));
+  }
+  if (spec.sinks) {
+    auto sinks = mx::broadcast_to(
+        mx::reshape(cast_like(*spec.sinks, scores),
+                    {1, kv_heads, heads / kv_heads, 1, 1}),
+        {batch, kv_heads, heads / kv_heads, length, 1});
+    scores = mx::softmax(mx::concatenate({sinks, scores}, -1), -1, true);
+    scores = mx::slice(scores,
+                       {0, 0, 0, 0, 1},
+                       {batch, kv_heads, heads / kv_heads, length,
+                        remembered + 1});
+  } else {
+    scores = mx::softmax(scores, -1, true);
+  }
+  auto out = product(scores, view.values, false);
+  return mx::reshape(out, {batch, heads, length, out.shape(-1)});
+}
+
+}  // namespace
+
+array attention(const array& q,
+                const array& k,
+                const array& v,
+                KVCache* cache,
+                const AttentionSpec& spec) {
+  auto view = cache != nullptr ? cache->update(k, v) : alone(k, v, spec.window);
+  if (spec.softcap > 0 || view.keys.scales) {
+    return explicit_attention(q, view, spec);
+  }
+  auto sinks = spec.sinks ? std::optional(cast_like(*spec.sinks, q))
+                          : std::nullopt;
+  return mx::fast::scaled_dot_product_attention(q,
+                                                view.keys.data,
+                                                view.values.data,
+                                                spec.scale,
+                                                view.causal ? "causal" : "",
+                                                view.mask,
+                                                sinks);
+}
+
+array split_heads(const array& x, int heads) {
+  return mx::transpose(
+      mx::reshape(
+          x, {x.shape(0), x.shape(1), heads, x.shape(2) / heads}),
+      {0, 2, 1, 3});
+}
+
+array join_heads(const array& x) {
+  return mx::reshape(mx::transpose(x, {0, 2, 1, 3}),
+                     {x.shape(0), x.shape(2), x.shape(1) * x.shape(3)});
+}
+
+namespace {
+
+LinearOptions projection(bool bias, std::vector<Step> gguf_steps = {}) {
+  return {.bias = bias,
+          .role = Role::attention,
+          .gguf_steps = std::move(gguf_steps)};
+}
+
+std::vector<Step> row_order(const AttentionConfig& config, int heads) {
+  if (!config.gguf_permuted) {
+    return {};
+  }
+  return {step::rope_rows(heads)};
+}
+
+}  // namespace
+
+Attention::Attention(const AttentionConfig& config)
+    : config_(config),
+      o_(config.heads * config.head_dim,
+         config.width,
+         projection(config.out_bias)),
+      rope_(config.rope, config.head_dim) {
+  int q_width = config.heads * config.head_dim;
+  int kv_width = config.kv_heads * config.head_dim;
+  if (config_.scale == 0) {
+    config_.scale = 1 / std::sqrt(static_cast<float>(config.head_dim));
+  }
+  if (config.fused_qkv) {
+    qkv_.emplace(config.width,
+                 q_width + 2 * kv_width,
+                 projection(config.qkv_bias));
+    add("qkv_proj", *qkv_, {.gguf = "attn_qkv"});
+  } else {
+    q_.emplace(config.width,
+               q_width,
+               projection(config.qkv_bias, row_order(config, config.heads)));
+    k_.emplace(config.width,
+               kv_width,
+               projection(config.qkv_bias, row_order(config, config.kv_heads)));
+    v_.emplace(config.width, kv_width, projection(config.qkv_bias));
+    add("q_proj", *q_, {.gguf = "attn_q"});
+    add("k_proj", *k_, {.gguf = "attn_k"});
+    add("v_proj", *v_, {.gguf = "attn_v"});
+  }
+  add("o_proj", o_, {.gguf = "attn_output"});
+  if (config.qk_norm != AttentionConfig::Norm::none) {
+    bool whole = config.qk_norm == AttentionConfig::Norm::whole;
+    q_norm_.emplace(whole ? q_width : config.head_dim,
+                    config.norm_eps,
+                    config.norm_offset);
+    k_norm_.emplace(whole ? kv_width : config.head_dim,
+                    config.norm_eps,
+                    config.norm_offset);
+    add("q_norm", *q_norm_, {.gguf = "attn_q_norm"});
+    add("k_norm", *k_norm_, {.gguf = "attn_k_norm"});
+  }
+  if (config.sinks) {
+    sinks_ = Parameter{.shape = {config.heads}, .role = Role::attention};
+    add("sinks", *sinks_, {.gguf = "attn_sinks.weight"});
+  }
+}
+
+CacheShape Attention::cache_shape() const {
+  return {config_.kv_heads, config_.head_dim, config_.head_dim, config_.window};
+}
+
+Attention::Qkv Attention::project(const array& x) const {
+  if (qkv_) {
+    int q_width = config_.heads * config_.head_dim;
+    int kv_width = config_.kv_heads * config_.head_dim;
+    auto parts =
+        mx::split((*qkv_)(x), mx::Shape{q_width, q_width + kv_width}, -1);
+    return {parts[0], parts[1], parts[2]};
+  }
+  return {(*q_)(x), (*k_)(x), (*v_)(x)};
+}
+
+array Attention::operator()(const array& x, KVCache* cache) const {
+  auto [q, k, v] = project(x);
+  bool whole = config_.qk_norm == AttentionConfig::Norm::whole;
+  if (whole) {
+    q = (*q_norm_)(q);
+    k = (*k_norm_)(k);
+  }
+  q = split_heads(q, config_.heads);
+  k = split_heads(k, config_.kv_heads);
+  v = split_heads(v, config_.kv_heads);
+  if (q_norm_ && !whole) {
+    q = (*q_norm_)(q);
+    k = (*k_norm_)(k);
+  }
+  if (config_.use_rope) {
+    int offset = cache != nullptr ? cache->offset() : 0;
+    q = rope_(q, offset);
+    k = rope_(k, offset);
+  }
+  AttentionSpec spec{config_.scale, config_.window, config_.softcap};
+  if (sinks_) {
+    spec.sinks = (*sinks_)();
+  }
+  return o_(join_heads(attention(q, k, v, cache, spec)));
+}
+
+}  // namespace assay::nn

@@ -1,0 +1,220 @@
+#include "assay/nn/cache.h"
+
+#include <mlx/ops.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace assay::nn {
+namespace mx = mlx::core;
+
+namespace {
+
+// Growing stores grow by this many positions at a time.
+constexpr int kStep = 256;
+
+// [start, stop) of the positions (axis 2).
+mx::array positions(const mx::array& part, int start, int stop) {
+  auto from = mx::Shape(part.ndim(), 0);
+  auto to = part.shape();
+  from[2] = start;
+  to[2] = stop;
+  return mx::slice(part, from, to);
+}
+
+}  // namespace
+
+KVCache::KVCache(const CacheShape& shape, const CacheOptions& options)
+    : shape_(shape), bits_(options.bits), group_size_(options.group_size) {
+  if (shape.window > 0) {
+    limit_ = shape.window;
+  } else if (options.max_size > 0) {
+    limit_ = options.max_size;
+    keep_ = std::min(options.keep, options.max_size - 1);
+  }
+}
+
+KVCache::Store KVCache::encode(const mx::array& fresh) const {
+  if (bits_ == 0) {
+    return {fresh};
+  }
+  return mx::quantize(fresh, group_size_, bits_);
+}
+
+CachedTensor KVCache::show(const Store& store) const {
+  auto part = [&](size_t i) { return positions(store[i], 0, length_); };
+  if (bits_ == 0) {
+    return {part(0), std::nullopt, std::nullopt, 0, 0};
+  }
+  return {part(0), part(1), part(2), group_size_, bits_};
+}
+
+// Writes `fresh` at `position`, making room where there is none.
+void KVCache::put(Store& store, const Store& fresh, int position) const {
+  int added = fresh[0].shape(2);
+  if (store.empty()) {
+    for (const auto& part : fresh) {
+      auto room = part.shape();
+      room[2] = 0;
+      store.push_back(mx::zeros(room, part.dtype()));
+    }
+  }
+  for (size_t i = 0; i < store.size(); ++i) {
+    auto& part = store[i];
+    if (position + added > part.shape(2)) {
+      auto room = part.shape();
+      int wanted = (position + added + kStep - 1) / kStep * kStep;
+      if (limit_ > 0 && added == 1) {
+        wanted = std::max(std::min(wanted, limit_), position + added);
+      }
+      room[0] = fresh[i].shape(0);
+      room[2] = wanted - position;
+      auto kept = positions(part, 0, position);
+      part = position == 0 ? mx::zeros(room, part.dtype())
+                           : mx::concatenate(
+                                 {kept, mx::zeros(room, part.dtype())}, 2);
+    }
+    auto from = mx::Shape(part.ndim(), 0);
+    auto to = part.shape();
+    from[2] = position;
+    to[2] = position + added;
+    part = mx::slice_update(part, fresh[i], from, to);
+  }
+}
+
+// Puts a ring back in order and forgets what the next position can't see.
+void KVCache::drop_oldest() {
+  int excess = length_ + 1 - limit_;
+  bool ring = next_ > keep_;
+  if (!ring && excess <= 0) {
+    return;
+  }
+  for (auto* store : {&keys_, &values_}) {
+    for (auto& part : *store) {
+      std::vector<mx::array> pieces;
+      auto take = [&](int start, int stop) {
+        if (start < stop) {
+          pieces.push_back(positions(part, start, stop));
+        }
+      };
+      take(0, keep_);
+      if (ring) {  // oldest first: [next_, length_) then [keep_, next_)
+        int first = next_ + std::max(excess, 0);
+        take(first, length_);
+        take(keep_ + std::max(first - length_, 0), next_);
+      } else {
+        take(keep_ + excess, length_);
+      }
+      part = mx::concatenate(pieces, 2);
+    }
+  }
+  length_ -= std::max(excess, 0);
+  next_ = 0;
+}
+
+std::optional<mx::array> KVCache::window_mask(int fresh) const {
+  // Positions of keys, in the order of the store.
+  auto keys = mx::arange(length_) + mx::array(offset_ - length_);
+  if (keep_ > 0 && length_ < offset_) {
+    keys = mx::where(mx::arange(length_) < mx::array(keep_),
+                     mx::arange(length_),
+                     keys);
+  }
+  keys = mx::expand_dims(keys, 0);
+  auto queries = mx::expand_dims(mx::arange(offset_ - fresh, offset_), 1);
+  auto seen = mx::less_equal(keys, queries);
+  auto near = mx::greater(keys, queries - mx::array(limit_ - keep_));
+  if (keep_ > 0) {
+    near = mx::logical_or(near, keys < mx::array(keep_));
+  }
+  return mx::logical_and(seen, near);
+}
+
+KVCache::View KVCache::update(const mx::array& keys, const mx::array& values) {
+  int fresh = keys.shape(2);
+  bool full_ring = limit_ > 0 && fresh == 1 && length_ == limit_;
+  int position = length_;
+  if (full_ring) {
+    position = std::max(next_, keep_);
+    next_ = position + 1 == limit_ ? keep_ : position + 1;
+  } else if (limit_ > 0) {
+    drop_oldest();
+    position = length_;
+  }
+  put(keys_, encode(keys), position);
+  put(values_, encode(values), position);
+  offset_ += fresh;
+  length_ += full_ring ? 0 : fresh;
+
+  View view{show(keys_), show(values_), std::nullopt, false};
+  if (fresh > 1) {
+    bool all_near = limit_ == 0 || offset_ <= limit_ - keep_;
+    if (length_ == offset_ && all_near) {
+      view.causal = true;
+    } else {
+      view.mask = window_mask(fresh);
+    }
+  }
+  return view;
+}
+
+bool KVCache::trim(int count) {
+  if (length_ != offset_ || count > offset_ || next_ > keep_) {
+    return false;
+  }
+  offset_ -= count;
+  length_ -= count;
+  return true;
+}
+
+std::vector<mx::array> KVCache::state() const {
+  std::vector<mx::array> arrays;
+  for (const auto* store : {&keys_, &values_}) {
+    for (const auto& part : *store) {
+      arrays.push_back(positions(part, 0, length_));
+    }
+  }
+  return arrays;
+}
+
+void KVCache::restore(const std::vector<mx::array>& state, int offset) {
+  size_t parts = bits_ == 0 ? 1 : 3;
+  if (state.empty() && offset == 0) {
+    keys_.clear();
+    values_.clear();
+    offset_ = length_ = next_ = 0;
+    return;
+  }
+  if (state.size() != 2 * parts) {
+    throw std::invalid_argument("[cache] another number of arrays than kept");
+  }
+  int length = state[0].ndim() == 4 ? state[0].shape(2) : -1;
+  for (size_t i = 0; i < state.size(); ++i) {
+    const auto& part = state[i];
+    int dim = i < parts ? shape_.key_dim : shape_.value_dim;
+    bool fits = part.ndim() == 4 && part.shape(1) == shape_.kv_heads &&
+                part.shape(2) == length &&
+                (bits_ > 0 || part.shape(3) == dim);
+    if (!fits || length > offset || (limit_ == 0 && length != offset)) {
+      throw std::invalid_argument("[cache] the saved shape is not this layer's");
+    }
+  }
+  auto middle = state.begin() + static_cast<std::ptrdiff_t>(parts);
+  keys_.assign(state.begin(), middle);
+  values_.assign(middle, state.end());
+  offset_ = offset;
+  length_ = length;
+  next_ = 0;
+}
+
+size_t KVCache::bytes() const {
+  size_t total = 0;
+  for (const auto* store : {&keys_, &values_}) {
+    for (const auto& part : *store) {
+      total += part.nbytes();
+    }
+  }
+  return total;
+}
+
+}  // namespace assay::nn

@@ -1,0 +1,102 @@
+#pragma once
+
+// The layers that architectures are made of. Each names its parameters once,
+// and computes. Activations are [batch, length, width] unless said otherwise.
+
+#include <mlx/array.h>
+#include <mlx/ops.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "assay/nn/module.h"
+
+namespace assay::nn {
+
+using mlx::core::array;
+
+/** What a Linear is for, and how other formats hold it. */
+struct LinearOptions {
+  bool bias = false;
+  Role role = Role::mlp;
+  bool quantizable = true;
+  /** Steps from the format's tensor to weight [out, in] (and to bias, where
+   * they are steps on rows). */
+  std::vector<Step> hf_steps = {};
+  std::vector<Step> gguf_steps = {};
+};
+
+/** y = x W^T + b; weight [out, in], bias [out]. */
+class Linear : public Module {
+ public:
+  Linear(int in, int out, LinearOptions options = {});
+  array operator()(const array& x) const;
+
+  Parameter weight;
+  std::optional<Parameter> bias;
+};
+
+/** Token embedding, weight [vocab, width]; also the output head of models
+ * that tie the two. */
+class Embedding : public Module {
+ public:
+  Embedding(int vocab, int width);
+  /** ids [batch, length] to [batch, length, width], in `dtype`. */
+  array operator()(const array& ids) const;
+  /** x [..., width] to logits [..., vocab]. */
+  array as_linear(const array& x) const;
+
+  Parameter weight;
+};
+
+/** Root mean square norm (Zhang and Sennrich 2019): x / rms(x) * (offset + w).
+ * Gemma stores w with offset 1; its GGUFs hold 1 + w. */
+class RmsNorm : public Module {
+ public:
+  RmsNorm(int width, float eps, float offset = 0);
+  array operator()(const array& x) const;
+
+  Parameter weight;
+
+ private:
+  float eps_, offset_;
+};
+
+class LayerNorm : public Module {
+ public:
+  LayerNorm(int width, float eps);
+  array operator()(const array& x) const;
+
+  Parameter weight, bias;
+
+ private:
+  float eps_;
+};
+
+enum class Activation { silu, gelu, gelu_tanh, relu, relu_squared };
+
+/** By the name in config.json ("silu", "gelu_pytorch_tanh"...). Throws Error
+ * config.invalid-value. */
+Activation activation_from_name(const std::string& name,
+                                const std::string& where);
+array activate(Activation activation, const array& x);
+
+/** down(act(gate(x)) * up(x)): the gated MLP of Llama and its kin. */
+class GatedMlp : public Module {
+ public:
+  GatedMlp(int width, int inner, Activation activation, bool bias = false);
+  array operator()(const array& x) const;
+
+  Linear gate, up, down;
+
+ private:
+  Activation activation_;
+};
+
+/** The type in which `x` is computed with: parameters that are not matrices
+ * are cast to it. */
+array cast_like(const array& parameter, const array& x);
+
+}  // namespace assay::nn

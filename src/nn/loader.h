@@ -1,0 +1,97 @@
+#pragma once
+
+// From files to parameters: finds where the files hold each parameter of a
+// tree, in whichever format, and reads it as exactly as MLX can hold it.
+
+#include <mlx/array.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "assay/core/finding.h"
+#include "assay/formats/model_files.h"
+#include "assay/formats/quantization_config.h"
+#include "assay/nn/parameter.h"
+
+namespace assay::nn {
+
+/** Whose names and layout a tensor follows. */
+enum class Dialect { mlx, hf, gguf };
+
+/** Where the files hold one parameter. */
+struct Location {
+  Dialect dialect = Dialect::mlx;
+  Source source;
+  std::vector<const TensorInfo*> tensors;  ///< of source.names
+  /** Beside a weight that MLX quantized. */
+  const TensorInfo* scales = nullptr;
+  const TensorInfo* biases = nullptr;
+  std::optional<Quantization> quantization;
+};
+
+struct ReadOptions {
+  /** Keep blocks that MLX can hold exactly as they are; otherwise everything
+   * comes as floating point. */
+  bool keep_quantized = true;
+};
+
+/** A parameter's value and how it came about. */
+struct Stored {
+  kernels::Weight weight;
+  /** False if values were rounded or re-encoded on the way (never in silence:
+   * Location and TensorInfo::dtype say from what). */
+  bool exact = true;
+};
+
+class WeightReader {
+ public:
+  /** `config`: for its quantization block. `model` must outlive the reader and
+   * every array read, which may refer to its mapped files. */
+  WeightReader(const ModelFiles& model, const Json& config);
+
+  /** Where a parameter is, by names and headers alone; nothing if it is not
+   * there. */
+  std::optional<Location> locate(const ParameterSpec& spec) const;
+
+  /** What is wrong with the stored shapes and types of a located parameter;
+   * empty if it can be read. */
+  std::vector<Finding> check(const ParameterSpec& spec,
+                             const Location& location) const;
+
+  /** Reads it. Throws Error with the first finding of check(). */
+  Stored read(const ParameterSpec& spec,
+              const Location& location,
+              const ReadOptions& options = {});
+
+  /** Forgets mapped pages of what was read. */
+  void release(const Location& location);
+
+  const ModelFiles& model() const { return model_; }
+
+ private:
+  mlx::core::array values(const TensorInfo& tensor, bool borrow);
+  Stored read_mlx_quantized(const Location& location);
+  std::optional<kernels::Weight> read_blocks(const ParameterSpec& spec,
+                                             const Location& location);
+  kernels::Weight read_mxfp4(const Location& location);
+
+  const ModelFiles& model_;
+  std::optional<QuantizationConfig> quantization_;
+  std::shared_ptr<TensorData> data_;
+};
+
+/** Loads every parameter of a tree. What takes part in sums and norms is cast
+ * to the type of activations (float32 on the CPU). Throws Error
+ * tensor.missing, shape.mismatch... Progress counts bytes. */
+void load_weights(const std::vector<ParameterSpec>& parameters,
+                  WeightReader& reader,
+                  const ReadOptions& options = {});
+
+/** Gives every parameter lazy zeros of its declared shape: a forward pass then
+ * checks the definition without memory or data. */
+void load_zeros(const std::vector<ParameterSpec>& parameters,
+                mlx::core::Dtype dtype = mlx::core::float32);
+
+}  // namespace assay::nn

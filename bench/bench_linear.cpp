@@ -5,16 +5,16 @@
 //
 // ASSAY_THREADS=N sets the threads.
 
+#include <cstdlib>
+#include <numeric>
+#include <string>
+#include <vector>
+
 #include <benchmark/benchmark.h>
 #include <mlx/fast.h>
 #include <mlx/ops.h>
 #include <mlx/random.h>
 #include <mlx/transforms.h>
-
-#include <cstdlib>
-#include <numeric>
-#include <string>
-#include <vector>
 
 #include "assay/kernels/linear.h"
 #include "assay/kernels/pool.h"
@@ -134,10 +134,10 @@ void read_memory(benchmark::State& state) {
     });
     benchmark::DoNotOptimize(sums.data());
   }
-  state.counters["GB/s"] = benchmark::Counter(
-      static_cast<double>(state.iterations()) *
-          static_cast<double>(memory.size()) * 8 / 1e9,
-      benchmark::Counter::kIsRate);
+  state.counters["GB/s"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) *
+                             static_cast<double>(memory.size()) * 8 / 1e9,
+                         benchmark::Counter::kIsRate);
 }
 
 // SmolLM2-135M: 30 layers, width 576, 9 heads and 3 for keys and values of 64,
@@ -205,12 +205,15 @@ void model_rest(benchmark::State& state, int rows, int context) {
       auto q = mx::transpose(mx::reshape(n, {1, rows, 9, 64}), {0, 2, 1, 3});
       q = mx::fast::rope(q, 64, false, 1e5f, 1.0f, context - rows);
       auto k = mx::fast::rope(mx::slice(q, {0, 0, 0, 0}, {1, 3, rows, 64}),
-                              64, false, 1e5f, 1.0f, context - rows);
-      auto all = mx::slice_update(
-          keys,
-          k,
-          mx::Shape{0, 0, context - rows, 0},
-          mx::Shape{1, 3, context, 64});
+                              64,
+                              false,
+                              1e5f,
+                              1.0f,
+                              context - rows);
+      auto all = mx::slice_update(keys,
+                                  k,
+                                  mx::Shape{0, 0, context - rows, 0},
+                                  mx::Shape{1, 3, context, 64});
       auto a = mx::fast::scaled_dot_product_attention(
           q, all, keys, 0.125f, rows > 1 ? "causal" : "");
       h = h + mx::reshape(mx::transpose(a, {0, 2, 1, 3}), {1, rows, 576});
@@ -229,6 +232,7 @@ void model_rest(benchmark::State& state, int rows, int context) {
 template <class Function>
 void add(const std::string& name, const Function& f) {
   benchmark::RegisterBenchmark(name.c_str(), f)
+      ->MeasureProcessCPUTime()
       ->UseRealTime()
       ->Unit(benchmark::kMicrosecond);
 }
@@ -239,12 +243,10 @@ void add_all() {
     for (int rows : {1, 512}) {
       const std::string name =
           std::string(f.name) + "/rows:" + std::to_string(rows);
-      add("assay/" + name, [&f, rows](benchmark::State& state) {
-        run(state, f, rows, linear);
-      });
-      add("mlx/" + name, [&f, rows](benchmark::State& state) {
-        run(state, f, rows, by_mlx);
-      });
+      add("assay/" + name,
+          [&f, rows](benchmark::State& state) { run(state, f, rows, linear); });
+      add("mlx/" + name,
+          [&f, rows](benchmark::State& state) { run(state, f, rows, by_mlx); });
     }
     for (int rows : {1, 512}) {
       add(std::string("smollm2/") + f.name + "/rows:" + std::to_string(rows),

@@ -24,9 +24,27 @@ void pause() {
 #endif
 }
 
-// About 50 to 100 microseconds: longer than the work between two products of a
-// layer, shorter than anybody waits for.
-constexpr int kSpins = 2000;
+// Waits a moment for `ready`; true if it came. Longer than the work between
+// two products of a layer, shorter than anybody notices. After the first steps
+// the core is offered to others: with as many workers as cores, the thread
+// that builds the next step needs one of them.
+template <class Ready>
+bool spin_until(const Ready& ready) {
+  constexpr int kSteps = 200;
+  constexpr int kPauses = 10;
+  for (int step = 0; step < kSteps; ++step) {
+    for (int i = 0; i < kPauses; ++i) {
+      if (ready()) {
+        return true;
+      }
+      pause();
+    }
+    if (step > 4) {
+      std::this_thread::yield();
+    }
+  }
+  return false;
+}
 
 class Pool {
  public:
@@ -93,11 +111,9 @@ class Pool {
   }
 
   void wait_for_epoch(uint32_t seen) {
-    for (int i = 0; i < kSpins; ++i) {
-      if (epoch_.load(std::memory_order_acquire) != seen) {
-        return;
-      }
-      pause();
+    if (spin_until(
+            [&] { return epoch_.load(std::memory_order_acquire) != seen; })) {
+      return;
     }
     // Sequentially consistent on both sides: either run() sees the sleeper,
     // or the sleeper sees the new epoch.
@@ -122,13 +138,10 @@ class Pool {
   }
 
   void wait_for(size_t count) {
-    int spins = 0;
-    while (done_.load(std::memory_order_acquire) < count) {
-      if (++spins < kSpins) {
-        pause();
-      } else {
-        std::this_thread::yield();
-      }
+    auto finished = [&] {
+      return done_.load(std::memory_order_acquire) >= count;
+    };
+    while (!spin_until(finished)) {
     }
   }
 

@@ -12,8 +12,10 @@ namespace {
 
 // Below this many multiplications a second thread costs more than it gives.
 constexpr size_t kWorthSharing = 1 << 15;
-// Pieces of work for each thread, so that none waits long for the last.
-constexpr size_t kPieces = 4;
+// Pieces are no smaller than this, since each starts new streams of memory,
+// unless threads would be idle; and no more than kPieces a thread.
+constexpr size_t kPieceWork = 1 << 17;
+constexpr size_t kPieces = 8;
 
 struct Packed {
   std::vector<std::vector<PackedRow>> rows;  // for each product
@@ -96,10 +98,11 @@ std::vector<Piece> split(std::span<const Product> products) {
     work += product.w.rows * product.w.columns * product.rows.size();
   }
   const auto threads = static_cast<size_t>(pool_threads());
-  const size_t wanted =
-      work < kWorthSharing || threads == 1
+  const size_t all =
+      work < kWorthSharing
           ? 1
-          : (threads * kPieces + products.size() - 1) / products.size();
+          : std::clamp(work / kPieceWork, threads, threads * kPieces);
+  const size_t wanted = (all + products.size() - 1) / products.size();
   std::vector<Piece> pieces;
   for (size_t p = 0; p < products.size(); ++p) {
     const size_t rows = products[p].w.rows;

@@ -27,8 +27,8 @@ constexpr int kTileRows = 6;
 #else
 constexpr int kTileRows = 3;
 #endif
-// Columns taken at a time, so that a tile's operands fit the first cache.
-constexpr size_t kDepth = 512;
+// Most columns taken at a time, so that a tile's operands fit the first cache.
+constexpr size_t kDepth = 640;
 // Bytes of a decoded panel: half of a common second-level cache.
 constexpr size_t kPanelBytes = size_t{1} << 19;
 
@@ -38,13 +38,6 @@ struct Panel {
   size_t rows;   // valid; the memory holds a multiple of kTileColumns
   size_t first;  // row of the weight
 };
-
-// {sum of a, sum of b, sum of c, sum of d}
-HWY_INLINE void StoreSums(const VF (&sum)[kTileColumns], float* out) {
-  for (int n = 0; n < kTileColumns; ++n) {
-    out[n] = hn::GetLane(hn::SumOfLanes(DF(), sum[n]));
-  }
-}
 
 template <int M>
 HWY_INLINE void Tile(const PackedRow* x,
@@ -123,8 +116,10 @@ inline void TileRest(std::span<const PackedRow> x,
 }
 
 inline void MultiplyPanel(std::span<const PackedRow> x, const Panel& panel) {
-  for (size_t k = 0; k < panel.stride; k += kDepth) {
-    const size_t end = std::min(panel.stride, k + kDepth);
+  const size_t pieces = (panel.stride + kDepth - 1) / kDepth;
+  const size_t depth = RoundUp((panel.stride + pieces - 1) / pieces, kLanes);
+  for (size_t k = 0; k < panel.stride; k += depth) {
+    const size_t end = std::min(panel.stride, k + depth);
     size_t m = 0;
     for (; m + kTileRows <= x.size(); m += kTileRows) {
       TileColumn<kTileRows>(x.data() + m, panel, k, end);

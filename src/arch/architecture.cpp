@@ -1,9 +1,9 @@
 #include "assay/arch/architecture.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "assay/arch/list.h"
@@ -62,6 +62,9 @@ Json config_from_metadata(const ModelFiles& model) {
       !embedding->shape.empty()) {
     config["vocab_size"] = embedding->shape.front();
   }
+  if (config.value("sliding_window", 1) == 0) {  // how GGUFs say "none"
+    config.erase("sliding_window");
+  }
   if (!config.contains("tie_word_embeddings")) {
     config["tie_word_embeddings"] = model.find("output.weight") == nullptr;
   }
@@ -92,8 +95,7 @@ std::span<const Architecture> architectures() {
 
 const Architecture* find_architecture(std::string_view model_type) {
   auto list = architectures();
-  auto entry =
-      std::ranges::find(list, model_type, &Architecture::model_type);
+  auto entry = std::ranges::find(list, model_type, &Architecture::model_type);
   return entry == list.end() ? nullptr : &*entry;
 }
 
@@ -132,17 +134,14 @@ Tree build_tree(const ModelFiles& model) {
   if (model.container == Container::gguf && model.config.is_null()) {
     if (of_gguf(*model.gguf) == nullptr) {
       auto name = model.gguf->text("general.architecture");
-      fail_unsupported(where,
-                       fmt::format("general.architecture '{}'",
-                                   name.value_or("(none)")));
+      fail_unsupported(
+          where,
+          fmt::format("general.architecture '{}'", name.value_or("(none)")));
     }
     return build_tree(config, where);
   }
   if (config.is_null()) {
-    fail("config.missing",
-         where,
-         "a config.json beside the tensors",
-         "none");
+    fail("config.missing", where, "a config.json beside the tensors", "none");
   }
   return build_tree(config, where + "/config.json");
 }

@@ -1,10 +1,10 @@
 #include "assay/arch/loaded_model.h"
 
-#include <mlx/ops.h>
-#include <mlx/transforms.h>
-
 #include <algorithm>
 #include <vector>
+
+#include <mlx/ops.h>
+#include <mlx/transforms.h>
 
 namespace assay::arch {
 namespace mx = mlx::core;
@@ -44,8 +44,8 @@ mx::array logits(const nn::LanguageModel& model,
     pieces.push_back(piece);
     start += count;
   }
-  auto result = pieces.size() == 1 ? pieces.front()
-                                   : mx::concatenate(pieces, 0);
+  auto result =
+      pieces.size() == 1 ? pieces.front() : mx::concatenate(pieces, 0);
   mx::eval(result);
   return result;
 }

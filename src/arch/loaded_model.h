@@ -3,12 +3,12 @@
 // A model ready to run: files, tree and weights together. What every job that
 // computes starts from.
 
-#include <mlx/array.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
+
+#include <mlx/array.h>
 
 #include "assay/arch/architecture.h"
 #include "assay/nn/loader.h"

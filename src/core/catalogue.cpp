@@ -24,11 +24,12 @@ constexpr std::array kCatalogue = {
         "A config field has a value that cannot be right",
         "The file was edited by hand, or written for another library version.",
         "Compare the field with the original model's config.json."},
-    CatalogueEntry{"config.missing",
-                   error,
-                   "The model has no config.json",
-                   "A lone weights file says nothing of heads, norms or rotary settings.",
-                   "Open the folder that holds config.json, or a GGUF, which has both."},
+    CatalogueEntry{
+        "config.missing",
+        error,
+        "The model has no config.json",
+        "A lone weights file says nothing of heads, norms or rotary settings.",
+        "Open the folder that holds config.json, or a GGUF, which has both."},
     CatalogueEntry{
         "config.missing-field",
         error,
@@ -93,11 +94,12 @@ constexpr std::array kCatalogue = {
         "The file is cut short (an interrupted download), or hostile.",
         "Fetch the file again and compare its size and hash with the "
         "source."},
-    CatalogueEntry{"gguf.big-endian",
-                   error,
-                   "The data is big-endian",
-                   "The file was written for a machine of the other byte order.",
-                   "Convert it with gguf_convert_endian of gguf-py."},
+    CatalogueEntry{
+        "gguf.big-endian",
+        error,
+        "The data is big-endian",
+        "The file was written for a machine of the other byte order.",
+        "Convert it with gguf_convert_endian of gguf-py."},
     CatalogueEntry{
         "gguf.block-size",
         error,
@@ -204,11 +206,6 @@ constexpr std::array kCatalogue = {
         "The file is older than the present formats; no current program "
         "reads the type.",
         "Fetch a newer file of the model, or convert the original again."},
-    CatalogueEntry{"gguf.rope-factors",
-                   error,
-                   "Rotary factors follow no known rule",
-                   "The file's rope_freqs.weight was not made by a published Llama 3.1 setting.",
-                   "Convert from the original Hugging Face folder instead."},
     CatalogueEntry{"gguf.size-overflow",
                    error,
                    "A tensor's size does not fit 64 bits",
@@ -357,12 +354,14 @@ constexpr std::array kCatalogue = {
     CatalogueEntry{"quantization.undeclared",
                    error,
                    "Quantized tensors without their settings",
-                   "Scales stand beside a weight, but config.json does not say with how many bits and which groups it was packed.",
+                   "Scales stand beside a weight, but config.json does not say "
+                   "with how many bits and which groups it was packed.",
                    "Take config.json from the same place as the weights."},
     CatalogueEntry{"quantization.unsupported",
                    error,
                    "Weights quantized by another library",
-                   "Each quantizer packs in its own way, and this one has no exact form in MLX.",
+                   "Each quantizer packs in its own way, and this one has no "
+                   "exact form in MLX.",
                    "Start from the original, unquantized weights."},
     CatalogueEntry{
         "quantize.not-representable",
@@ -464,8 +463,23 @@ constexpr std::array kCatalogue = {
     CatalogueEntry{"shape.mismatch",
                    error,
                    "A tensor has another shape than the architecture gives it",
-                   "The config and the weights are not of the same model, or a converter changed one of them.",
-                   "Compare the config's sizes with the stored shapes; take both from one place."},
+                   "The config and the weights are not of the same model, or a "
+                   "converter changed one of them.",
+                   "Compare the config's sizes with the stored shapes; take "
+                   "both from one place."},
+    CatalogueEntry{"template.failed",
+                   error,
+                   "A chat template does not render these messages",
+                   "The template refuses them (roles, tools), is wrong, or asks "
+                   "for more time or memory than any honest template needs.",
+                   "Read the template's own message; change the messages, or "
+                   "pass another template."},
+    CatalogueEntry{"template.missing",
+                   error,
+                   "The model has no chat template",
+                   "It is a base model, or the template was lost on conversion.",
+                   "Generate from plain text, or add the original model's "
+                   "chat_template.jinja."},
     CatalogueEntry{"template.unusable",
                    warning,
                    "A chat template is in a form that is not read",
@@ -484,11 +498,48 @@ constexpr std::array kCatalogue = {
         "there is no quantizer for it.",
         "Convert the tensor with the tool that wrote it, or choose another "
         "type."},
-    CatalogueEntry{"tensor.missing",
+    CatalogueEntry{
+        "tensor.missing",
+        error,
+        "A tensor that the architecture needs is absent",
+        "A shard is missing, the config names more layers than there are, or "
+        "names were changed.",
+        "Check that all shards are there and that the config belongs to them."},
+    CatalogueEntry{"tokenizer.failed",
                    error,
-                   "A tensor that the architecture needs is absent",
-                   "A shard is missing, the config names more layers than there are, or names were changed.",
-                   "Check that all shards are there and that the config belongs to them."},
+                   "A tokenizer cannot encode or decode this",
+                   "The text is not UTF-8, or the vocabulary lacks what its own "
+                   "rules need (an unknown token, bytes).",
+                   "Give the text as UTF-8; compare the tokenizer with the "
+                   "original model's."},
+    CatalogueEntry{"tokenizer.malformed",
+                   error,
+                   "A tokenizer's definition contradicts itself",
+                   "tokenizer.json or the vocabulary in the GGUF is cut short, "
+                   "was edited, or is hostile.",
+                   "Take tokenizer.json from the original model, or convert the "
+                   "GGUF again."},
+    CatalogueEntry{"tokenizer.missing",
+                   error,
+                   "The model has no tokenizer",
+                   "tokenizer.json was not copied with the weights, or the GGUF "
+                   "holds no vocabulary.",
+                   "Copy tokenizer.json of the original model beside the "
+                   "weights."},
+    CatalogueEntry{"tokenizer.pre-assumed",
+                   warning,
+                   "A GGUF does not say how its text is split",
+                   "It was converted before that was written down. GPT-2's way "
+                   "is assumed; if the model has another, it reads text as "
+                   "tokens that it rarely saw.",
+                   "Convert the original model again, or put its tokenizer.json "
+                   "beside the weights."},
+    CatalogueEntry{"tokenizer.unsupported",
+                   error,
+                   "A kind of tokenizer that Assay has not been taught",
+                   "The GGUF names a model or a way to split text that is new or "
+                   "rare.",
+                   "Use a folder with the original tokenizer.json."},
 };
 
 }  // namespace

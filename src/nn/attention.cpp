@@ -1,10 +1,10 @@
 #include "assay/nn/attention.h"
 
-#include <mlx/fast.h>
-#include <mlx/ops.h>
-
 #include <cmath>
 #include <limits>
+
+#include <mlx/fast.h>
+#include <mlx/ops.h>
 
 namespace assay::nn {
 namespace mx = mlx::core;
@@ -24,11 +24,10 @@ array local_mask(int length, int window) {
 
 // What the new positions see when there is no cache.
 KVCache::View alone(const array& k, const array& v, int window) {
-  KVCache::View view{
-      CachedTensor{k, std::nullopt, std::nullopt, 0, 0},
-      CachedTensor{v, std::nullopt, std::nullopt, 0, 0},
-      std::nullopt,
-      false};
+  KVCache::View view{CachedTensor{k, std::nullopt, std::nullopt, 0, 0},
+                     CachedTensor{v, std::nullopt, std::nullopt, 0, 0},
+                     std::nullopt,
+                     false};
   int length = k.shape(2);
   if (window > 0 && length > window) {
     view.mask = local_mask(length, window);
@@ -81,21 +80,21 @@ array explicit_attention(const array& q,
     mask = mx::less_equal(keys, queries);
   }
   if (mask) {
-    scores = mx::where(*mask,
-                       scores,
-                       array(-std::numeric_limits<float>::infinity(),
-                             scores.dtype()));
+    scores = mx::where(
+        *mask,
+        scores,
+        array(-std::numeric_limits<float>::infinity(), scores.dtype()));
   }
   if (spec.sinks) {
-    auto sinks = mx::broadcast_to(
-        mx::reshape(cast_like(*spec.sinks, scores),
-                    {1, kv_heads, heads / kv_heads, 1, 1}),
-        {batch, kv_heads, heads / kv_heads, length, 1});
+    auto sinks =
+        mx::broadcast_to(mx::reshape(cast_like(*spec.sinks, scores),
+                                     {1, kv_heads, heads / kv_heads, 1, 1}),
+                         {batch, kv_heads, heads / kv_heads, length, 1});
     scores = mx::softmax(mx::concatenate({sinks, scores}, -1), -1, true);
-    scores = mx::slice(scores,
-                       {0, 0, 0, 0, 1},
-                       {batch, kv_heads, heads / kv_heads, length,
-                        remembered + 1});
+    scores =
+        mx::slice(scores,
+                  {0, 0, 0, 0, 1},
+                  {batch, kv_heads, heads / kv_heads, length, remembered + 1});
   } else {
     scores = mx::softmax(scores, -1, true);
   }
@@ -114,8 +113,8 @@ array attention(const array& q,
   if (spec.softcap > 0 || view.keys.scales) {
     return explicit_attention(q, view, spec);
   }
-  auto sinks = spec.sinks ? std::optional(cast_like(*spec.sinks, q))
-                          : std::nullopt;
+  auto sinks =
+      spec.sinks ? std::optional(cast_like(*spec.sinks, q)) : std::nullopt;
   return mx::fast::scaled_dot_product_attention(q,
                                                 view.keys.data,
                                                 view.values.data,
@@ -127,8 +126,7 @@ array attention(const array& q,
 
 array split_heads(const array& x, int heads) {
   return mx::transpose(
-      mx::reshape(
-          x, {x.shape(0), x.shape(1), heads, x.shape(2) / heads}),
+      mx::reshape(x, {x.shape(0), x.shape(1), heads, x.shape(2) / heads}),
       {0, 2, 1, 3});
 }
 
@@ -166,9 +164,8 @@ Attention::Attention(const AttentionConfig& config)
     config_.scale = 1 / std::sqrt(static_cast<float>(config.head_dim));
   }
   if (config.fused_qkv) {
-    qkv_.emplace(config.width,
-                 q_width + 2 * kv_width,
-                 projection(config.qkv_bias));
+    qkv_.emplace(
+        config.width, q_width + 2 * kv_width, projection(config.qkv_bias));
     add("qkv_proj", *qkv_, {.gguf = "attn_qkv"});
   } else {
     q_.emplace(config.width,
@@ -185,9 +182,8 @@ Attention::Attention(const AttentionConfig& config)
   add("o_proj", o_, {.gguf = "attn_output"});
   if (config.qk_norm != AttentionConfig::Norm::none) {
     bool whole = config.qk_norm == AttentionConfig::Norm::whole;
-    q_norm_.emplace(whole ? q_width : config.head_dim,
-                    config.norm_eps,
-                    config.norm_offset);
+    q_norm_.emplace(
+        whole ? q_width : config.head_dim, config.norm_eps, config.norm_offset);
     k_norm_.emplace(whole ? kv_width : config.head_dim,
                     config.norm_eps,
                     config.norm_offset);

@@ -3,9 +3,9 @@
 // Scaled dot-product attention over a KV cache (Vaswani et al. 2017), with
 // grouped heads, sliding windows, logit soft caps and attention sinks.
 
-#include <mlx/array.h>
-
 #include <optional>
+
+#include <mlx/array.h>
 
 #include "assay/nn/cache.h"
 #include "assay/nn/layers.h"

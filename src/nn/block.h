@@ -3,14 +3,21 @@
 // The decoder block that most architectures share: norm, attention, norm, MLP,
 // each added to what came in.
 
-#include <mlx/ops.h>
-
 #include <memory>
 #include <utility>
+
+#include <mlx/ops.h>
 
 #include "assay/nn/attention.h"
 
 namespace assay::nn {
+
+struct BlockOptions {
+  const char* mlp_name = "mlp";
+  /** What GGUFs call the norm before the MLP. */
+  const char* gguf_mlp_norm = "ffn_norm";
+  float residual_scale = 1;
+};
 
 /** x + m * attention(norm(x)), then x + m * mlp(norm(x)), with the residual
  * multiplier m. `Mlp` is a Module with `array operator()(const array&) const`.
@@ -18,21 +25,19 @@ namespace assay::nn {
 template <class Mlp>
 class PreNormBlock : public Module {
  public:
-  /** `mlp_names`: what other formats call the path of the MLP. */
   PreNormBlock(const AttentionConfig& attention,
                float norm_eps,
                std::unique_ptr<Mlp> mlp,
-               const char* mlp_name = "mlp",
-               float residual_scale = 1)
+               const BlockOptions& options = {})
       : attention_(attention),
         mlp_(std::move(mlp)),
         attention_norm_(attention.width, norm_eps),
         mlp_norm_(attention.width, norm_eps),
-        residual_scale_(residual_scale) {
+        residual_scale_(options.residual_scale) {
     add("self_attn", attention_, {.gguf = ""});
-    add(mlp_name, *mlp_, {.gguf = ""});
+    add(options.mlp_name, *mlp_, {.gguf = ""});
     add("input_layernorm", attention_norm_, {.gguf = "attn_norm"});
-    add("post_attention_layernorm", mlp_norm_, {.gguf = "ffn_norm"});
+    add("post_attention_layernorm", mlp_norm_, {.gguf = options.gguf_mlp_norm});
   }
 
   array operator()(const array& x, KVCache* cache) const {

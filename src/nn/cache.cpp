@@ -1,9 +1,9 @@
 #include "assay/nn/cache.h"
 
-#include <mlx/ops.h>
-
 #include <algorithm>
 #include <stdexcept>
+
+#include <mlx/ops.h>
 
 namespace assay::nn {
 namespace mx = mlx::core;
@@ -70,9 +70,9 @@ void KVCache::put(Store& store, const Store& fresh, int position) const {
       room[0] = fresh[i].shape(0);
       room[2] = wanted - position;
       auto kept = positions(part, 0, position);
-      part = position == 0 ? mx::zeros(room, part.dtype())
-                           : mx::concatenate(
-                                 {kept, mx::zeros(room, part.dtype())}, 2);
+      part = position == 0
+                 ? mx::zeros(room, part.dtype())
+                 : mx::concatenate({kept, mx::zeros(room, part.dtype())}, 2);
     }
     auto from = mx::Shape(part.ndim(), 0);
     auto to = part.shape();
@@ -116,9 +116,8 @@ std::optional<mx::array> KVCache::window_mask(int fresh) const {
   // Positions of keys, in the order of the store.
   auto keys = mx::arange(length_) + mx::array(offset_ - length_);
   if (keep_ > 0 && length_ < offset_) {
-    keys = mx::where(mx::arange(length_) < mx::array(keep_),
-                     mx::arange(length_),
-                     keys);
+    keys = mx::where(
+        mx::arange(length_) < mx::array(keep_), mx::arange(length_), keys);
   }
   keys = mx::expand_dims(keys, 0);
   auto queries = mx::expand_dims(mx::arange(offset_ - fresh, offset_), 1);
@@ -193,10 +192,10 @@ void KVCache::restore(const std::vector<mx::array>& state, int offset) {
     const auto& part = state[i];
     int dim = i < parts ? shape_.key_dim : shape_.value_dim;
     bool fits = part.ndim() == 4 && part.shape(1) == shape_.kv_heads &&
-                part.shape(2) == length &&
-                (bits_ > 0 || part.shape(3) == dim);
+                part.shape(2) == length && (bits_ > 0 || part.shape(3) == dim);
     if (!fits || length > offset || (limit_ == 0 && length != offset)) {
-      throw std::invalid_argument("[cache] the saved shape is not this layer's");
+      throw std::invalid_argument(
+          "[cache] the saved shape is not this layer's");
     }
   }
   auto middle = state.begin() + static_cast<std::ptrdiff_t>(parts);

@@ -4,10 +4,10 @@
 // a layer, in three kinds: growing, rotating (bounded, for sliding windows or
 // a bounded context) and quantized.
 
-#include <mlx/array.h>
-
 #include <optional>
 #include <vector>
+
+#include <mlx/array.h>
 
 namespace assay::nn {
 

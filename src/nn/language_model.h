@@ -3,14 +3,14 @@
 // LanguageModel: what every language architecture is to those that run it,
 // and CausalLm, the frame that nearly all of them share.
 
-#include <fmt/format.h>
-#include <mlx/ops.h>
-
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include <fmt/format.h>
+#include <mlx/ops.h>
 
 #include "assay/nn/attention.h"
 
@@ -81,7 +81,8 @@ class CausalLm : public LanguageModel {
     }
     add("model.norm", norm_, {.gguf = "output_norm"});
     if (!config.tied) {
-      head_.emplace(config.width, config.vocab, LinearOptions{.role = Role::head});
+      head_.emplace(
+          config.width, config.vocab, LinearOptions{.role = Role::head});
       add("lm_head", *head_, {.gguf = "output"});
     }
   }

@@ -1,12 +1,12 @@
 #include "assay/nn/layers.h"
 
-#include <mlx/fast.h>
-#include <mlx/ops.h>
-
 #include <cmath>
 #include <exception>
 #include <numbers>
 #include <stdexcept>
+
+#include <mlx/fast.h>
+#include <mlx/ops.h>
 
 #include "assay/core/finding.h"
 

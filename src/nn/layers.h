@@ -3,13 +3,13 @@
 // The layers that architectures are made of. Each names its parameters once,
 // and computes. Activations are [batch, length, width] unless said otherwise.
 
-#include <mlx/array.h>
-#include <mlx/ops.h>
-
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <mlx/array.h>
+#include <mlx/ops.h>
 
 #include "assay/nn/module.h"
 

@@ -1,13 +1,13 @@
 #include "assay/nn/loader.h"
 
+#include <algorithm>
+#include <cstring>
+#include <span>
+
 #include <fmt/format.h>
 #include <mlx/allocator.h>
 #include <mlx/ops.h>
 #include <mlx/transforms.h>
-
-#include <algorithm>
-#include <cstring>
-#include <span>
 
 #include "assay/formats/ggml.h"
 #include "assay/kernels/pool.h"
@@ -167,20 +167,22 @@ std::vector<Finding> WeightReader::check(const ParameterSpec& spec,
     groups.back() /= q.group_size;
     auto hold = [&](const TensorInfo& tensor, const Shape& shape) {
       if (tensor.shape != shape) {
-        findings.push_back(mismatch(
-            tensor,
-            fmt::format("{} ({} bits in groups of {})",
-                        to_string(shape), q.bits, q.group_size)));
+        findings.push_back(mismatch(tensor,
+                                    fmt::format("{} ({} bits in groups of {})",
+                                                to_string(shape),
+                                                q.bits,
+                                                q.group_size)));
       }
     };
     hold(first, packed);
     hold(*location.scales, groups);
     if (q.mode == "affine") {
       if (location.biases == nullptr) {
-        findings.push_back(make_finding(
-            "tensor.missing",
-            std::string(module_path(spec.name)) + ".biases",
-            "biases beside the scales of an affine weight", "none"));
+        findings.push_back(
+            make_finding("tensor.missing",
+                         std::string(module_path(spec.name)) + ".biases",
+                         "biases beside the scales of an affine weight",
+                         "none"));
       } else {
         hold(*location.biases, groups);
       }
@@ -223,9 +225,10 @@ std::vector<Finding> WeightReader::check(const ParameterSpec& spec,
     }
     if (tensor->dtype == DType::f8_e4m3 &&
         model_.find(tensor->name + "_scale_inv") == nullptr) {
-      findings.push_back(make_finding(
-          "quantization.undeclared", tensor->name + "_scale_inv",
-          "the scales of an F8_E4M3 weight", "no such tensor"));
+      findings.push_back(make_finding("quantization.undeclared",
+                                      tensor->name + "_scale_inv",
+                                      "the scales of an F8_E4M3 weight",
+                                      "no such tensor"));
     }
   }
   return findings;
@@ -278,10 +281,9 @@ array WeightReader::values(const TensorInfo& tensor, bool borrow) {
 }
 
 Stored WeightReader::read_mlx_quantized(const Location& location) {
-  auto weight =
-      kernels::Weight{.data = values(*location.tensors.front(), true),
-                      .scales = values(*location.scales, true),
-                      .quantization = *location.quantization};
+  auto weight = kernels::Weight{.data = values(*location.tensors.front(), true),
+                                .scales = values(*location.scales, true),
+                                .quantization = *location.quantization};
   if (location.biases != nullptr) {
     weight.biases = values(*location.biases, true);
   }
@@ -300,13 +302,11 @@ kernels::Weight WeightReader::read_mxfp4(const Location& location) {
 // Blocks of ggml that MLX can hold exactly, if all tensors of the source are of
 // one such type and the steps leave rows whole.
 std::optional<kernels::Weight> WeightReader::read_blocks(
-    const ParameterSpec& spec,
-    const Location& location) {
+    const ParameterSpec& spec, const Location& location) {
   const auto& tensors = location.tensors;
   auto dtype = tensors.front()->dtype;
   auto alike = [&](const TensorInfo* tensor) {
-    return tensor->dtype == dtype &&
-           tensor->shape == tensors.front()->shape;
+    return tensor->dtype == dtype && tensor->shape == tensors.front()->shape;
   };
   if (!spec.quantizable() || model_.big_endian || !ggml::mlx_form(dtype) ||
       !std::ranges::all_of(tensors, alike) ||
@@ -336,12 +336,12 @@ std::optional<kernels::Weight> WeightReader::read_blocks(
     if (affine) {
       biases.push_back(fresh(group_shape, scale_dtype));
     }
-    if (!ggml::to_mlx(dtype,
-                      data_->bytes(*tensor),
-                      elements<uint32_t>(words.back()),
-                      raw_bytes(scales.back()),
-                      affine ? raw_bytes(biases.back())
-                             : std::span<std::byte>())) {
+    if (!ggml::to_mlx(
+            dtype,
+            data_->bytes(*tensor),
+            elements<uint32_t>(words.back()),
+            raw_bytes(scales.back()),
+            affine ? raw_bytes(biases.back()) : std::span<std::byte>())) {
       return std::nullopt;
     }
   }
@@ -445,11 +445,10 @@ void load_weights(const std::vector<ParameterSpec>& parameters,
   mx::eval(made);
 }
 
-void load_zeros(const std::vector<ParameterSpec>& parameters,
-                mx::Dtype dtype) {
+void load_zeros(const std::vector<ParameterSpec>& parameters, mx::Dtype dtype) {
   for (const auto& spec : parameters) {
-    spec.parameter->value = kernels::Weight{
-        .data = mx::zeros(to_mlx_shape(spec.shape()), dtype)};
+    spec.parameter->value =
+        kernels::Weight{.data = mx::zeros(to_mlx_shape(spec.shape()), dtype)};
   }
 }
 

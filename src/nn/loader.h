@@ -3,12 +3,12 @@
 // From files to parameters: finds where the files hold each parameter of a
 // tree, in whichever format, and reads it as exactly as MLX can hold it.
 
-#include <mlx/array.h>
-
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <mlx/array.h>
 
 #include "assay/core/finding.h"
 #include "assay/formats/model_files.h"

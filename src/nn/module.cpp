@@ -121,7 +121,8 @@ void Module::collect(const Paths& paths,
     spec.parameter = parameter;
     parameter->name = spec.name;
     for (const auto& root : hf_roots) {
-      for (auto& source : resolve(parameter->hf_sources, paths.hf, segment.hf)) {
+      for (auto& source :
+           resolve(parameter->hf_sources, paths.hf, segment.hf)) {
         for (auto& name : source.names) {
           name.insert(0, root);
         }

@@ -14,15 +14,11 @@ ExpertNames expert_names(int experts,
     stacked.names.push_back(fmt::format("experts.{}.{}.weight", i, hf));
   }
   stacked.steps = {step::stack()};
-  return {.weight_hf = {stacked},
-          .weight_gguf = {Source{{gguf + ".weight"}}}};
+  return {.weight_hf = {stacked}, .weight_gguf = {Source{{gguf + ".weight"}}}};
 }
 
-SwitchLinear::SwitchLinear(int experts,
-                           int in,
-                           int out,
-                           bool with_bias,
-                           ExpertNames names)
+SwitchLinear::SwitchLinear(
+    int experts, int in, int out, bool with_bias, ExpertNames names)
     : weight{.shape = {experts, out, in},
              .role = Role::expert,
              .quantizable = true,
@@ -73,7 +69,8 @@ SwitchGlu::SwitchGlu(SwitchGluConfig config)
 }
 
 array SwitchGlu::operator()(const array& x, const array& experts) const {
-  auto rows = mx::expand_dims(x, std::vector<int>{-2, -3});  // [..., 1, 1, width]
+  auto rows =
+      mx::expand_dims(x, std::vector<int>{-2, -3});  // [..., 1, 1, width]
   auto inner = glu_(gate_(rows, experts), up_(rows, experts));
   return mx::squeeze(down_(inner, experts), -2);
 }

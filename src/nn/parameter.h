@@ -33,12 +33,12 @@ std::string_view name(Role role);
  * the same record serves reading and exporting. */
 struct Step {
   enum class Kind {
-    stack,       ///< several tensors become one, along a new first axis
-    slice,       ///< [start, stop) by `stride` on `axis`
-    reshape,     ///< `from` to `to`
-    swap_last,   ///< exchanges the last two axes
-    rope_rows,   ///< rows of `count` heads: interleaved to split halves
-    add,         ///< adds `value`
+    stack,      ///< several tensors become one, along a new first axis
+    slice,      ///< [start, stop) by `stride` on `axis`
+    reshape,    ///< `from` to `to`
+    swap_last,  ///< exchanges the last two axes
+    rope_rows,  ///< rows of `count` heads: interleaved to split halves
+    add,        ///< adds `value`
   };
   Kind kind;
   int axis = 0;

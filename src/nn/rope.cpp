@@ -1,12 +1,12 @@
 #include "assay/nn/rope.h"
 
-#include <fmt/format.h>
-#include <mlx/fast.h>
-#include <mlx/ops.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+
+#include <fmt/format.h>
+#include <mlx/fast.h>
+#include <mlx/ops.h>
 
 #include "assay/core/finding.h"
 
@@ -19,8 +19,8 @@ namespace {
 std::vector<float> plain_periods(double theta, int dims) {
   std::vector<float> periods(static_cast<size_t>(dims / 2));
   for (size_t i = 0; i < periods.size(); ++i) {
-    periods[i] =
-        static_cast<float>(std::pow(theta, 2.0 * static_cast<double>(i) / dims));
+    periods[i] = static_cast<float>(
+        std::pow(theta, 2.0 * static_cast<double>(i) / dims));
   }
   return periods;
 }
@@ -39,8 +39,8 @@ std::vector<float> llama3_periods(const RopeConfig& config, int dims) {
     } else if (wavelength >= high_wavelength) {
       double smooth = (context / wavelength - config.low_freq_factor) /
                       (config.high_freq_factor - config.low_freq_factor);
-      period = static_cast<float>(period /
-                                  ((1 - smooth) / config.factor + smooth));
+      period =
+          static_cast<float>(period / ((1 - smooth) / config.factor + smooth));
     }
   }
   return periods;
@@ -72,8 +72,7 @@ std::vector<float> yarn_periods(const RopeConfig& config, int dims) {
         std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
     double kept = 1 / static_cast<double>(periods[i]);
     double stretched = kept / config.factor;
-    periods[i] =
-        static_cast<float>(1 / (stretched * ramp + kept * (1 - ramp)));
+    periods[i] = static_cast<float>(1 / (stretched * ramp + kept * (1 - ramp)));
   }
   return periods;
 }
@@ -96,9 +95,9 @@ double attention_factor(const RopeConfig& config) {
   if (config.type == "longrope") {
     return config.factor <= 1
                ? 1
-               : std::sqrt(1 + std::log(config.factor) /
-                                   std::log(
-                                       config.original_max_position_embeddings));
+               : std::sqrt(
+                     1 + std::log(config.factor) /
+                             std::log(config.original_max_position_embeddings));
   }
   return 1;
 }
@@ -162,11 +161,9 @@ const std::vector<float>& Rope::periods(int length,
   }
   if (config_.type == "dynamic" && length > config_.max_position_embeddings) {
     // NTK-aware: a larger base for a longer context.
-    double stretch =
-        config_.factor * length / config_.max_position_embeddings -
-        (config_.factor - 1);
-    double theta =
-        config_.theta * std::pow(stretch, dims_ / (dims_ - 2.0));
+    double stretch = config_.factor * length / config_.max_position_embeddings -
+                     (config_.factor - 1);
+    double theta = config_.theta * std::pow(stretch, dims_ / (dims_ - 2.0));
     scratch = plain_periods(theta, dims_);
     return scratch;
   }
@@ -181,10 +178,10 @@ bool Rope::changes_between(int shorter, int longer) const {
 mx::array Rope::operator()(const mx::array& x, int offset) const {
   std::vector<float> scratch;
   const auto& chosen = periods(offset + x.shape(-2), scratch);
-  auto freqs = mx::array(
-      chosen.begin(), {static_cast<int>(chosen.size())}, mx::float32);
-  auto rotated = mx::fast::rope(
-      x, dims_, interleaved_, std::nullopt, 1.0f, offset, freqs);
+  auto freqs =
+      mx::array(chosen.begin(), {static_cast<int>(chosen.size())}, mx::float32);
+  auto rotated =
+      mx::fast::rope(x, dims_, interleaved_, std::nullopt, 1.0f, offset, freqs);
   if (scale_ == 1) {
     return rotated;
   }

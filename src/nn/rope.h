@@ -5,11 +5,11 @@
 // longrope (Ding et al. 2024). The formulas follow transformers'
 // modeling_rope_utils, which the golden logits hold them to.
 
-#include <mlx/array.h>
-
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <mlx/array.h>
 
 namespace assay::nn {
 
@@ -25,9 +25,9 @@ struct RopeConfig {
   double original_max_position_embeddings = 0;
   /** Scales the rotated values; found from the type where absent. */
   std::optional<double> attention_factor;
-  double beta_fast = 32, beta_slow = 1;         // yarn
-  bool truncate = true;                         // yarn
-  std::optional<double> mscale, mscale_all_dim;  // yarn of DeepSeek
+  double beta_fast = 32, beta_slow = 1;              // yarn
+  bool truncate = true;                              // yarn
+  std::optional<double> mscale, mscale_all_dim;      // yarn of DeepSeek
   double low_freq_factor = 1, high_freq_factor = 4;  // llama3
   std::vector<float> short_factor, long_factor;      // longrope
 };

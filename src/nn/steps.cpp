@@ -1,9 +1,9 @@
 #include "assay/nn/steps.h"
 
-#include <mlx/ops.h>
-
 #include <algorithm>
 #include <stdexcept>
+
+#include <mlx/ops.h>
 
 namespace assay::nn {
 namespace mx = mlx::core;
@@ -25,8 +25,8 @@ array rows_by_head(const array& x, int heads, bool to_halves) {
   int pairs = x.shape(0) / heads / 2;
   auto split = x.shape();
   split.erase(split.begin());
-  auto middle = to_halves ? mx::Shape{heads, pairs, 2}
-                          : mx::Shape{heads, 2, pairs};
+  auto middle =
+      to_halves ? mx::Shape{heads, pairs, 2} : mx::Shape{heads, 2, pairs};
   split.insert(split.begin(), middle.begin(), middle.end());
   return mx::reshape(mx::swapaxes(mx::reshape(x, split), 1, 2), x.shape());
 }
@@ -47,10 +47,11 @@ array apply_one(const Step& step, const array& x) {
     case Kind::slice:
       return slice_axis(x, step);
     case Kind::reshape:
-      return mx::reshape(x, step.from.back() == step.to.back()
-                                ? with_last(step.to, x.shape(-1))
-                                : with_last(step.to,
-                                            static_cast<int>(step.to.back())));
+      return mx::reshape(
+          x,
+          step.from.back() == step.to.back()
+              ? with_last(step.to, x.shape(-1))
+              : with_last(step.to, static_cast<int>(step.to.back())));
     case Kind::swap_last:
       return mx::swapaxes(x, -1, -2);
     case Kind::rope_rows:
@@ -155,7 +156,7 @@ array assemble(const std::vector<Share>& shares, size_t position) {
 }  // namespace
 
 std::optional<Shape> apply_steps(const std::vector<Step>& steps,
-                           const std::vector<Shape>& stored) {
+                                 const std::vector<Shape>& stored) {
   if (stored.empty()) {
     return std::nullopt;
   }
@@ -180,7 +181,7 @@ std::optional<Shape> apply_steps(const std::vector<Step>& steps,
 }
 
 mx::array apply_steps(const std::vector<Step>& steps,
-                const std::vector<mx::array>& stored) {
+                      const std::vector<mx::array>& stored) {
   auto x = stored.front();
   for (const auto& step : steps) {
     x = step.kind == Kind::stack ? mx::stack(stored, 0) : apply_one(step, x);

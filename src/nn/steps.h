@@ -3,12 +3,12 @@
 // Steps between stored tensors and parameters: on shapes (for checks, without
 // data), on arrays, and backwards (for exports).
 
-#include <mlx/array.h>
-
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <mlx/array.h>
 
 #include "assay/nn/parameter.h"
 
@@ -17,13 +17,13 @@ namespace assay::nn {
 /** The shape that the steps make of stored shapes; nothing if they do not
  * apply (a slice past the end, another number of elements...). */
 std::optional<Shape> apply_steps(const std::vector<Step>& steps,
-                           const std::vector<Shape>& stored);
+                                 const std::vector<Shape>& stored);
 
 /** The array that the steps make of stored ones. Also for the packed words,
  * scales and biases of quantized weights, whose last axis is another, if
  * keeps_rows(). Precondition: the shapes apply. */
 mlx::core::array apply_steps(const std::vector<Step>& steps,
-                       const std::vector<mlx::core::array>& stored);
+                             const std::vector<mlx::core::array>& stored);
 
 /** True if the steps leave the last axis of tensors with `dims` dimensions
  * alone, so that they apply to quantized rows. */

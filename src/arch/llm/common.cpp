@@ -1,8 +1,8 @@
 #include "assay/arch/llm/common.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "assay/core/finding.h"
@@ -169,6 +169,28 @@ std::vector<float> read_floats(const ModelFiles& model,
 
 }  // namespace
 
+namespace {
+
+// True if these are the factors that "rope_scaling" of type llama3 gives.
+bool gives(const Json& config,
+           const ModelFiles& model,
+           const std::vector<float>& factors) {
+  auto rope = rope_config(ConfigReader(config, model.path.string()));
+  auto plain = rope;
+  plain.type = "default";
+  auto dims = static_cast<int>(2 * factors.size());
+  auto scaled = nn::rope_periods(rope, dims);
+  auto base = nn::rope_periods(plain, dims);
+  for (size_t i = 0; i < factors.size(); ++i) {
+    if (std::abs(scaled[i] / base[i] - factors[i]) > 1e-4f * factors[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
 void llama3_rope_from_gguf(Json& config, const ModelFiles& model) {
   const auto* tensor = model.find("rope_freqs.weight");
   if (tensor == nullptr) {
@@ -177,29 +199,23 @@ void llama3_rope_from_gguf(Json& config, const ModelFiles& model) {
   auto factors = read_floats(model, *tensor);
   // Every Llama 3.1 to 3.3 has these three; they differ in the factor, which
   // the longest waves show whole.
-  Json scaling = {{"rope_type", "llama3"},
-                  {"factor", factors.empty() ? 0.0f : factors.back()},
-                  {"low_freq_factor", 1.0},
-                  {"high_freq_factor", 4.0},
-                  {"original_max_position_embeddings", 8192}};
-  config["rope_scaling"] = scaling;
-  auto reader = ConfigReader(config, model.path.string());
-  auto rope = rope_config(reader);
-  auto dims = static_cast<int>(2 * factors.size());
-  auto plain = rope;
-  plain.type = "default";
-  auto expected = nn::rope_periods(rope, dims);
-  auto base = nn::rope_periods(plain, dims);
-  for (size_t i = 0; i < factors.size(); ++i) {
-    float factor = expected[i] / base[i];
-    if (std::abs(factor - factors[i]) > 1e-3f * factor) {
-      fail("gguf.rope-factors",
-           fmt::format("rope_freqs.weight[{}]", i),
-           fmt::format("{}, as Llama 3.1 scales by {}", factor,
-                       factors.back()),
-           fmt::format("{}", factors[i]));
-    }
+  config["rope_scaling"] = {{"rope_type", "llama3"},
+                            {"factor", factors.empty() ? 1 : factors.back()},
+                            {"low_freq_factor", 1.0},
+                            {"high_freq_factor", 4.0},
+                            {"original_max_position_embeddings", 8192}};
+  if (gives(config, model, factors)) {
+    return;
   }
+  // Any other factors are a longrope that is the same at every length.
+  config["rope_scaling"] = {
+      {"rope_type", "longrope"},
+      {"factor", 1.0},
+      {"attention_factor", 1.0},
+      {"short_factor", factors},
+      {"long_factor", factors},
+      {"original_max_position_embeddings",
+       config.at("max_position_embeddings")}};
 }
 
 void longrope_from_gguf(Json& config, const ModelFiles& model) {

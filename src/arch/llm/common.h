@@ -48,8 +48,8 @@ std::unique_ptr<nn::GatedMlp> gated_mlp(
     bool bias = false);
 
 /** Llama 3.1 GGUFs hold a factor for each rotated pair ("rope_freqs.weight")
- * instead of the settings that it came from: sets "rope_scaling" from it.
- * Throws Error gguf.rope-factors where no published setting gives them. */
+ * instead of the settings that it came from: sets "rope_scaling" to the
+ * published settings that give them, or to the factors themselves. */
 void llama3_rope_from_gguf(Json& config, const ModelFiles& model);
 
 /** The factors of longrope are tensors of a GGUF: sets "rope_scaling". */

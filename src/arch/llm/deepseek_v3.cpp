@@ -2,11 +2,11 @@
 // low-rank latent and one rotated key for all heads, and grouped sigmoid
 // routing over many experts.
 
-#include <fmt/format.h>
-#include <mlx/ops.h>
-
 #include <cmath>
 #include <limits>
+
+#include <fmt/format.h>
+#include <mlx/ops.h>
 #include <nlohmann/json.hpp>
 
 #include "assay/arch/list.h"
@@ -36,8 +36,7 @@ AttentionConfig read_attention(const ConfigReader& config) {
   AttentionConfig c{};
   c.width = config.dimension("hidden_size");
   c.heads = config.dimension("num_attention_heads");
-  c.q_rank =
-      config.find("q_lora_rank") ? config.dimension("q_lora_rank") : 0;
+  c.q_rank = config.find("q_lora_rank") ? config.dimension("q_lora_rank") : 0;
   c.kv_rank = config.dimension("kv_lora_rank");
   c.nope = config.dimension("qk_nope_head_dim");
   c.rope_dim = config.dimension("qk_rope_head_dim");
@@ -72,8 +71,8 @@ class MultiLinear : public nn::Module {
     auto each = mx::reshape(mx::arange(heads_, mx::uint32), {1, heads_, 1});
     auto indices = mx::broadcast_to(each, {x.shape(0), heads_, 1});
     // [batch, heads, 1, length, out]
-    auto y = kernels::gather_linear(
-        mx::expand_dims(x, 2), *weight.value, indices);
+    auto y =
+        kernels::gather_linear(mx::expand_dims(x, 2), *weight.value, indices);
     return mx::squeeze(y, 2);
   }
 
@@ -135,8 +134,7 @@ class LatentAttention : public nn::Module {
     // the cache keeps only these.
     auto queries = mx::concatenate({key_up_(q_parts[0]), q_rotated}, -1);
     auto keys = mx::concatenate({latent, k_rotated}, -1);
-    auto y = nn::attention(
-        queries, keys, latent, cache, {.scale = c.scale});
+    auto y = nn::attention(queries, keys, latent, cache, {.scale = c.scale});
     return out_(nn::join_heads(value_up_(y)));
   }
 
@@ -157,9 +155,9 @@ class LatentAttention : public nn::Module {
                          bool transposed) {
     Shape stored = {c.heads * (c.nope + c.value_dim), c.kv_rank};
     Shape by_head = {c.heads, c.nope + c.value_dim, c.kv_rank};
-    nn::Source source{{"kv_b_proj.weight"},
-                      {nn::step::reshape(stored, by_head),
-                       nn::step::slice(1, start, stop)}};
+    nn::Source source{
+        {"kv_b_proj.weight"},
+        {nn::step::reshape(stored, by_head), nn::step::slice(1, start, stop)}};
     if (transposed) {
       source.steps.push_back(nn::step::swap_last());
     }
@@ -194,16 +192,16 @@ MoeConfig read_moe(const ConfigReader& config) {
   };
   expect("topk_method", "noaux_tc");
   expect("scoring_func", "sigmoid");
-  return {config.dimension("hidden_size"),
-          config.dimension("moe_intermediate_size"),
-          config.dimension("n_routed_experts"),
-          static_cast<int>(
-              config.maybe_integer("n_shared_experts").value_or(0)),
-          config.dimension("num_experts_per_tok"),
-          config.dimension("n_group"),
-          config.dimension("topk_group"),
-          config.real("routed_scaling_factor"),
-          config.flag("norm_topk_prob")};
+  return {
+      config.dimension("hidden_size"),
+      config.dimension("moe_intermediate_size"),
+      config.dimension("n_routed_experts"),
+      static_cast<int>(config.maybe_integer("n_shared_experts").value_or(0)),
+      config.dimension("num_experts_per_tok"),
+      config.dimension("n_group"),
+      config.dimension("topk_group"),
+      config.real("routed_scaling_factor"),
+      config.flag("norm_topk_prob")};
 }
 
 /** Scores by sigmoid; a bias that only takes part in the choice; experts only
@@ -227,8 +225,8 @@ class Router : public nn::Module {
 
   Choice operator()(const array& x) const {
     const auto& c = config_;
-    auto scores = mx::sigmoid(mx::astype(
-        kernels::linear(x, *weight_.value), mx::float32));
+    auto scores = mx::sigmoid(
+        mx::astype(kernels::linear(x, *weight_.value), mx::float32));
     auto biased = scores + mx::astype(bias_(), mx::float32);
     if (c.groups > 1) {
       biased = keep_best_groups(biased);
@@ -245,14 +243,11 @@ class Router : public nn::Module {
   // A group is as good as its two best experts together.
   array keep_best_groups(const array& scores) const {
     const auto& c = config_;
-    auto grouped = mx::unflatten(
-        scores, -1, {c.groups, c.experts / c.groups});
+    auto grouped = mx::unflatten(scores, -1, {c.groups, c.experts / c.groups});
     auto best = mx::sum(mx::topk(grouped, 2, -1), -1);
     auto chosen = nn::top_k(best, c.chosen_groups);
-    auto mask = mx::put_along_axis(mx::zeros_like(best),
-                                   chosen,
-                                   mx::ones_like(chosen),
-                                   -1);
+    auto mask = mx::put_along_axis(
+        mx::zeros_like(best), chosen, mx::ones_like(chosen), -1);
     auto kept = mx::where(mx::greater(mx::expand_dims(mask, -1), array(0.5f)),
                           grouped,
                           array(-std::numeric_limits<float>::infinity()));
@@ -283,23 +278,22 @@ class SharedMlp : public nn::Module {
 
 class Mlp : public nn::Module {
  public:
-  explicit Mlp(std::unique_ptr<nn::GatedMlp> dense)
-      : dense_(std::move(dense)) {
+  explicit Mlp(std::unique_ptr<nn::GatedMlp> dense) : dense_(std::move(dense)) {
     add("", *dense_);
   }
   explicit Mlp(const MoeConfig& c)
       : router_(std::in_place, c),
-        experts_(std::in_place,
-                 nn::SwitchGluConfig{
-                     .experts = c.experts,
-                     .width = c.width,
-                     .inner = c.inner,
-                     .gate = nn::expert_names(
-                         c.experts, "gate_proj", "ffn_gate_exps"),
-                     .up = nn::expert_names(
-                         c.experts, "up_proj", "ffn_up_exps"),
-                     .down = nn::expert_names(
-                         c.experts, "down_proj", "ffn_down_exps")}) {
+        experts_(
+            std::in_place,
+            nn::SwitchGluConfig{
+                .experts = c.experts,
+                .width = c.width,
+                .inner = c.inner,
+                .gate =
+                    nn::expert_names(c.experts, "gate_proj", "ffn_gate_exps"),
+                .up = nn::expert_names(c.experts, "up_proj", "ffn_up_exps"),
+                .down = nn::expert_names(
+                    c.experts, "down_proj", "ffn_down_exps")}) {
     add("gate", *router_, {.gguf = ""});
     add("switch_mlp", *experts_, {.gguf = "", .hf = ""});
     if (c.shared > 0) {
@@ -326,9 +320,7 @@ class Mlp : public nn::Module {
 
 class Block : public nn::Module {
  public:
-  Block(const AttentionConfig& attention,
-        float eps,
-        std::unique_ptr<Mlp> mlp)
+  Block(const AttentionConfig& attention, float eps, std::unique_ptr<Mlp> mlp)
       : attention_(attention),
         mlp_(std::move(mlp)),
         attention_norm_(attention.width, eps),
@@ -382,11 +374,11 @@ void finish_gguf(Json& config, const ModelFiles& model) {
     config["qk_nope_head_dim"] =
         *key - config["qk_rope_head_dim"].get<int64_t>();
   }
-  // The factor of the scores is stored as one of its own.
-  auto multiplier = model.gguf->number("deepseek2.rope.scaling.yarn_log_multiplier");
-  if (multiplier && config.contains("rope_scaling")) {
-    config["rope_scaling"]["mscale_all_dim"] = *multiplier * 10;
-    config["rope_scaling"]["mscale"] = *multiplier * 10;
+  // Only one of two multipliers is stored: in every published model they are
+  // equal.
+  if (config.contains("rope_scaling") &&
+      config["rope_scaling"].contains("mscale_all_dim")) {
+    config["rope_scaling"]["mscale"] = config["rope_scaling"]["mscale_all_dim"];
   }
 }
 

@@ -36,9 +36,8 @@ std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
     }
     return std::make_unique<GemmaBlock>(
         attention,
-        std::make_unique<nn::GatedMlp>(frame.width,
-                                       config.dimension("intermediate_size"),
-                                       activation));
+        std::make_unique<nn::GatedMlp>(
+            frame.width, config.dimension("intermediate_size"), activation));
   });
 }
 

@@ -2,6 +2,7 @@
 // one, each kind with rotary settings of its own, norms on q and k.
 
 #include <cmath>
+
 #include <nlohmann/json.hpp>
 
 #include "assay/arch/list.h"
@@ -53,9 +54,8 @@ std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
     }
     return std::make_unique<GemmaBlock>(
         attention,
-        std::make_unique<nn::GatedMlp>(frame.width,
-                                       config.dimension("intermediate_size"),
-                                       activation));
+        std::make_unique<nn::GatedMlp>(
+            frame.width, config.dimension("intermediate_size"), activation));
   });
 }
 

@@ -24,14 +24,11 @@ class GemmaBlock : public nn::Module {
         after_attention_,
         {.gguf = "post_attention_norm"});
     add("pre_feedforward_layernorm", before_mlp_, {.gguf = "ffn_norm"});
-    add("post_feedforward_layernorm",
-        after_mlp_,
-        {.gguf = "post_ffw_norm"});
+    add("post_feedforward_layernorm", after_mlp_, {.gguf = "post_ffw_norm"});
   }
 
   nn::array operator()(const nn::array& x, nn::KVCache* cache) const {
-    auto h =
-        x + after_attention_(attention_(before_attention_(x), cache));
+    auto h = x + after_attention_(attention_(before_attention_(x), cache));
     return h + after_mlp_((*mlp_)(before_mlp_(h)));
   }
 

@@ -1,10 +1,10 @@
 // GPT-2 (Radford et al. 2019): learned positions, layer norms, one matrix for
 // q, k and v. Its checkpoints store linear weights as [in, out].
 
+#include <cmath>
+
 #include <fmt/format.h>
 #include <mlx/ops.h>
-
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "assay/arch/list.h"
@@ -64,12 +64,12 @@ class SelfAttention : public nn::Module {
 
   array operator()(const array& x, nn::KVCache* cache) const {
     auto parts = mlx::core::split(qkv_(x), 3, -1);
-    auto y = nn::attention(
-        nn::split_heads(parts[0], heads_),
-        nn::split_heads(parts[1], heads_),
-        nn::split_heads(parts[2], heads_),
-        cache,
-        {.scale = 1 / std::sqrt(static_cast<float>(head_dim_))});
+    auto y =
+        nn::attention(nn::split_heads(parts[0], heads_),
+                      nn::split_heads(parts[1], heads_),
+                      nn::split_heads(parts[2], heads_),
+                      cache,
+                      {.scale = 1 / std::sqrt(static_cast<float>(head_dim_))});
     return out_(nn::join_heads(y));
   }
 
@@ -155,9 +155,8 @@ class Gpt2 : public nn::LanguageModel {
            fmt::format("at most {}", config_.positions),
            fmt::format("{}", end));
     }
-    auto x =
-        embedding_(ids) +
-        positions_(mlx::core::arange(offset, end, mlx::core::int32));
+    auto x = embedding_(ids) +
+             positions_(mlx::core::arange(offset, end, mlx::core::int32));
     for (size_t i = 0; i < blocks_.size(); ++i) {
       x = (*blocks_[i])(x, caches != nullptr ? &caches->at(i) : nullptr);
     }

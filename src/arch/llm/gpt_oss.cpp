@@ -3,6 +3,7 @@
 // or plain.
 
 #include <mlx/ops.h>
+#include <nlohmann/json.hpp>
 
 #include "assay/arch/list.h"
 #include "assay/arch/llm/common.h"
@@ -34,10 +35,10 @@ nn::ExpertNames gate_or_up(int inner, int first, const char* gguf) {
   auto plain = nn::Source{
       {"experts.gate_up_proj"},
       {nn::step::slice(2, first, 2 * inner, 2), nn::step::swap_last()}};
-  auto blocks = nn::Source{{"experts.gate_up_proj_blocks",
-                            "experts.gate_up_proj_scales"},
-                           {nn::step::slice(1, first, 2 * inner, 2)},
-                           nn::Encoding::mxfp4_blocks};
+  auto blocks =
+      nn::Source{{"experts.gate_up_proj_blocks", "experts.gate_up_proj_scales"},
+                 {nn::step::slice(1, first, 2 * inner, 2)},
+                 nn::Encoding::mxfp4_blocks};
   return {.weight_hf = {plain, blocks},
           .weight_gguf = {nn::Source{{std::string(gguf) + ".weight"}}},
           .bias_hf = {nn::Source{{"experts.gate_up_proj_bias"},
@@ -46,33 +47,31 @@ nn::ExpertNames gate_or_up(int inner, int first, const char* gguf) {
 }
 
 nn::ExpertNames down() {
-  auto blocks = nn::Source{{"experts.down_proj_blocks",
-                            "experts.down_proj_scales"},
-                           {},
-                           nn::Encoding::mxfp4_blocks};
-  return {.weight_hf = {nn::Source{{"experts.down_proj"},
-                                   {nn::step::swap_last()}},
-                        blocks},
-          .weight_gguf = {nn::Source{{"ffn_down_exps.weight"}}},
-          .bias_hf = {nn::Source{{"experts.down_proj_bias"}}},
-          .bias_gguf = {nn::Source{{"ffn_down_exps.bias"}}}};
+  auto blocks =
+      nn::Source{{"experts.down_proj_blocks", "experts.down_proj_scales"},
+                 {},
+                 nn::Encoding::mxfp4_blocks};
+  return {
+      .weight_hf = {nn::Source{{"experts.down_proj"}, {nn::step::swap_last()}},
+                    blocks},
+      .weight_gguf = {nn::Source{{"ffn_down_exps.weight"}}},
+      .bias_hf = {nn::Source{{"experts.down_proj_bias"}}},
+      .bias_gguf = {nn::Source{{"ffn_down_exps.bias"}}}};
 }
 
 class SparseMlp : public nn::Module {
  public:
   SparseMlp(int width, int inner, int experts, int chosen, Clamp clamp)
-      : router_(width,
-                experts,
-                {.bias = true, .role = nn::Role::router}),
-        experts_(nn::SwitchGluConfig{
-            .experts = experts,
-            .width = width,
-            .inner = inner,
-            .bias = true,
-            .glu = clamped_swiglu(clamp),
-            .gate = gate_or_up(inner, 0, "ffn_gate_exps"),
-            .up = gate_or_up(inner, 1, "ffn_up_exps"),
-            .down = down()}),
+      : router_(width, experts, {.bias = true, .role = nn::Role::router}),
+        experts_(
+            nn::SwitchGluConfig{.experts = experts,
+                                .width = width,
+                                .inner = inner,
+                                .bias = true,
+                                .glu = clamped_swiglu(clamp),
+                                .gate = gate_or_up(inner, 0, "ffn_gate_exps"),
+                                .up = gate_or_up(inner, 1, "ffn_up_exps"),
+                                .down = down()}),
         chosen_(chosen) {
     add("router", router_, {.gguf = "ffn_gate_inp"});
     add("experts", experts_, {.gguf = "", .hf = ""});
@@ -117,25 +116,33 @@ std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
         return std::make_unique<Block>(
             attention,
             attention.norm_eps,
-            std::make_unique<SparseMlp>(
-                base.width,
-                config.dimension("intermediate_size"),
-                config.dimension("num_local_experts"),
-                config.dimension("num_experts_per_tok"),
-                clamp));
+            std::make_unique<SparseMlp>(base.width,
+                                        config.dimension("intermediate_size"),
+                                        config.dimension("num_local_experts"),
+                                        config.dimension("num_experts_per_tok"),
+                                        clamp),
+            nn::BlockOptions{.gguf_mlp_norm = "post_attention_norm"});
       });
+}
+
+// The ramp of its YaRN has no whole ends; metadata has no key for that.
+void finish_gguf(Json& config, const ModelFiles&) {
+  if (config.contains("rope_scaling")) {
+    config["rope_scaling"]["truncate"] = false;
+  }
 }
 
 }  // namespace
 
 Architecture gpt_oss() {
-  return {.model_type = "gpt_oss",
-          .class_name = "GptOssForCausalLM",
-          .gguf = "gpt-oss",
-          .build = build,
-          .gguf_keys = {{"{arch}.expert_feed_forward_length",
-                         "intermediate_size"}},
-          .gguf_constants = R"({"hidden_act": "silu", "attention_bias": true})"};
+  return {
+      .model_type = "gpt_oss",
+      .class_name = "GptOssForCausalLM",
+      .gguf = "gpt-oss",
+      .build = build,
+      .gguf_keys = {{"{arch}.expert_feed_forward_length", "intermediate_size"}},
+      .gguf_constants = R"({"hidden_act": "silu", "attention_bias": true})",
+      .finish_gguf = finish_gguf};
 }
 
 }  // namespace assay::arch

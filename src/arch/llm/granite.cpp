@@ -25,8 +25,7 @@ std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
         attention,
         attention.norm_eps,
         gated_mlp(config, "intermediate_size", mlp_bias),
-        "mlp",
-        residual);
+        nn::BlockOptions{.residual_scale = residual});
   });
 }
 
@@ -37,17 +36,16 @@ GgufKey number(std::string_view gguf, std::string_view config) {
 }  // namespace
 
 Architecture granite() {
-  return {.model_type = "granite",
-          .class_name = "GraniteForCausalLM",
-          .gguf = "granite",
-          .build = build,
-          .gguf_keys = {number("{arch}.attention.scale",
-                               "attention_multiplier"),
-                        number("{arch}.embedding_scale",
-                               "embedding_multiplier"),
-                        number("{arch}.residual_scale", "residual_multiplier"),
-                        number("{arch}.logit_scale", "logits_scaling")},
-          .gguf_constants = R"({"hidden_act": "silu"})"};
+  return {
+      .model_type = "granite",
+      .class_name = "GraniteForCausalLM",
+      .gguf = "granite",
+      .build = build,
+      .gguf_keys = {number("{arch}.attention.scale", "attention_multiplier"),
+                    number("{arch}.embedding_scale", "embedding_multiplier"),
+                    number("{arch}.residual_scale", "residual_multiplier"),
+                    number("{arch}.logit_scale", "logits_scaling")},
+      .gguf_constants = R"({"hidden_act": "silu"})"};
 }
 
 }  // namespace assay::arch

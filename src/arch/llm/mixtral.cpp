@@ -55,11 +55,12 @@ std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
         return std::make_unique<Block>(
             attention,
             attention.norm_eps,
-            std::make_unique<SparseMlp>(attention.width,
-                                        config.dimension("intermediate_size"),
-                                        config.dimension("num_local_experts"),
-                                        config.dimension("num_experts_per_tok")),
-            "block_sparse_moe");
+            std::make_unique<SparseMlp>(
+                attention.width,
+                config.dimension("intermediate_size"),
+                config.dimension("num_local_experts"),
+                config.dimension("num_experts_per_tok")),
+            nn::BlockOptions{.mlp_name = "block_sparse_moe"});
       });
 }
 

@@ -2,7 +2,6 @@
 // another, longrope for the long-context ones.
 
 #include <mlx/ops.h>
-
 #include <nlohmann/json.hpp>
 
 #include "assay/arch/list.h"

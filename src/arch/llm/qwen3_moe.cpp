@@ -1,10 +1,10 @@
 // Qwen 3 with experts (Yang et al. 2025): Qwen 3 attention, and on most layers
 // many small MLPs of which a softmax router picks some.
 
-#include <mlx/ops.h>
-
 #include <algorithm>
 #include <variant>
+
+#include <mlx/ops.h>
 
 #include "assay/arch/list.h"
 #include "assay/arch/llm/common.h"
@@ -23,8 +23,7 @@ struct MoeConfig {
 /** Dense on some layers, sparse on the others. */
 class Mlp : public nn::Module {
  public:
-  explicit Mlp(std::unique_ptr<nn::GatedMlp> dense)
-      : dense_(std::move(dense)) {
+  explicit Mlp(std::unique_ptr<nn::GatedMlp> dense) : dense_(std::move(dense)) {
     add("", *dense_);
   }
   explicit Mlp(const MoeConfig& c)
@@ -32,17 +31,17 @@ class Mlp : public nn::Module {
               c.width,
               c.experts,
               nn::LinearOptions{.role = nn::Role::router}),
-        experts_(std::in_place,
-                 nn::SwitchGluConfig{
-                     .experts = c.experts,
-                     .width = c.width,
-                     .inner = c.inner,
-                     .gate = nn::expert_names(
-                         c.experts, "gate_proj", "ffn_gate_exps"),
-                     .up = nn::expert_names(
-                         c.experts, "up_proj", "ffn_up_exps"),
-                     .down = nn::expert_names(
-                         c.experts, "down_proj", "ffn_down_exps")}),
+        experts_(
+            std::in_place,
+            nn::SwitchGluConfig{
+                .experts = c.experts,
+                .width = c.width,
+                .inner = c.inner,
+                .gate =
+                    nn::expert_names(c.experts, "gate_proj", "ffn_gate_exps"),
+                .up = nn::expert_names(c.experts, "up_proj", "ffn_up_exps"),
+                .down =
+                    nn::expert_names(c.experts, "down_proj", "ffn_down_exps")}),
         chosen_(c.chosen),
         normalize_(c.normalize) {
     add("gate", *gate_, {.gguf = "ffn_gate_inp"});
@@ -84,8 +83,8 @@ std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
                 config.dimension("num_experts_per_tok"),
                 config.flag("norm_topk_prob")};
   int step = config.dimension("decoder_sparse_step");
-  auto dense = config.maybe_numbers("mlp_only_layers").value_or(
-      std::vector<double>());
+  auto dense =
+      config.maybe_numbers("mlp_only_layers").value_or(std::vector<double>());
   return std::make_unique<nn::CausalLm<Block>>(
       causal_lm_config(config), [&](int layer) {
         auto attention = base;

@@ -1,0 +1,66 @@
+#pragma once
+
+// check: whether a model can be loaded and will compute sense, before anyone
+// waits for it. Headers against the architecture's tree first; then every
+// tensor's values; then the model itself on a short text.
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "assay/core/finding.h"
+#include "assay/core/json.h"
+#include "assay/core/progress.h"
+#include "assay/formats/model_files.h"
+
+namespace assay {
+
+struct CheckOptions {
+  /** Headers, configs and a dry forward pass only; no weights are read. */
+  bool headers_only = false;
+  /** Counts bytes while tensors are read. */
+  Progress progress;
+};
+
+enum class Verdict {
+  sound,      ///< nothing wrong; notes at most
+  findings,   ///< at least one error or warning
+  undecided,  ///< a part could not be looked at, and nothing else is wrong
+};
+
+std::string_view name(Verdict verdict);
+
+/** The program's exit status: sound 0, findings 1, undecided 3. */
+int exit_code(Verdict verdict);
+
+/** One of the things that were looked at. */
+struct CheckStep {
+  enum class Outcome { passed, findings, skipped };
+  /** "files", "config", "tensors", "dry forward", "tokenizer", "template",
+   * "values", "inference". */
+  std::string name;
+  Outcome outcome = Outcome::passed;
+  std::string detail;  ///< what was found sound, or why it was skipped
+  double seconds = 0;
+};
+
+std::string_view name(CheckStep::Outcome outcome);
+
+struct CheckReport {
+  std::filesystem::path path;
+  std::string architecture;  ///< empty where not known
+  Verdict verdict = Verdict::undecided;
+  std::vector<CheckStep> steps;     ///< in order
+  std::vector<Finding> findings;    ///< in the order of the steps
+};
+
+/** A folder, a GGUF, or a .safetensors file by itself (then there is no tree
+ * to hold it against: the format's rules, MLX's limits and the values are
+ * what counts). Errors of the rooms below become findings; throws only
+ * std::bad_alloc and the like. */
+CheckReport check(const std::filesystem::path& path,
+                  const CheckOptions& options = {});
+
+Json to_json(const CheckReport& report);
+
+}  // namespace assay

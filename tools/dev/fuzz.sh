@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # ./dev fuzz [SECONDS] [NAME]: runs every libFuzzer target, or NAME's, for
-# SECONDS each. Seeds are fuzz/corpus/NAME; what a run finds new is kept in
-# build/fuzz-corpus/NAME, an input that fails as build/fuzz-NAME-crash-*.
+# SECONDS each. Seeds are fuzz/corpus/NAME and what fuzz_seeds writes; what a run
+# finds new is kept in build/fuzz-corpus/NAME, an input that fails as
+# build/fuzz-NAME-crash-*.
 set -euo pipefail
 . tools/dev/setup.sh
 seconds=${1:-60}
@@ -15,18 +16,22 @@ if is_mac; then
   configure fuzz "-DCMAKE_C_COMPILER=$llvm/bin/clang" \
     "-DCMAKE_CXX_COMPILER=$llvm/bin/clang++"
 fi
-build fuzz
+build fuzz fuzz_all
+build/fuzz/fuzz/fuzz_seeds build/fuzz-seeds
 
 failed=""
 found=""
 for program in build/fuzz/fuzz/fuzz_*; do
   [ -x "$program" ] || continue
   name=${program##*/fuzz_}
+  [ "$name" != seeds ] || continue
   [ -z "$only" ] || [ "$only" = "$name" ] || continue
   found=yes
   mkdir -p "build/fuzz-corpus/$name"
   seeds=""
-  [ ! -d "fuzz/corpus/$name" ] || seeds="fuzz/corpus/$name"
+  for folder in "fuzz/corpus/$name" "build/fuzz-seeds/$name"; do
+    [ ! -d "$folder" ] || seeds="$seeds $folder"
+  done
   say "fuzzing $name for $seconds s"
   # shellcheck disable=SC2086
   LSAN_OPTIONS=suppressions=tools/dev/lsan.supp:print_suppressions=0 \

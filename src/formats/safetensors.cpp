@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <string_view>
 #include <tuple>
 #include <unordered_set>
@@ -56,7 +57,7 @@ class HeaderReader {
                            std::string expected,
                            std::string actual) const {
     auto where = fmt::format("{}: header byte {}", file_, kPrefix + position_);
-    if (tensor_ != nullptr) {
+    if (tensor_) {
       where += fmt::format(", tensor {}", quote(*tensor_));
     }
     fail(std::string(kId).append(rule),
@@ -133,7 +134,7 @@ class HeaderReader {
   }
 
   void read_tensor(std::string name, ondemand::value value) {
-    tensor_ = &name;
+    tensor_ = name;
     auto actual = token(value);
     if (actual.front() != '{') {
       refuse("entry", "an object", quote(actual));
@@ -176,7 +177,7 @@ class HeaderReader {
     info.offset = data_start_ + begin;
     info.bytes = end - begin;
     header_.tensors.push_back(std::move(info));
-    tensor_ = nullptr;
+    tensor_.reset();
   }
 
   DType read_dtype(ondemand::value value) {
@@ -284,7 +285,7 @@ class HeaderReader {
   std::string_view file_;
   SafetensorsHeader header_;
   std::unordered_set<std::string> names_;
-  const std::string* tensor_ = nullptr;
+  std::optional<std::string> tensor_;  ///< at hand; outlives an exception
   size_t position_ = 0;
 };
 

@@ -325,6 +325,12 @@ TEST_CASE("a finding names file, byte, tensor and value") {
   // 8 bytes of length, then {"a":{"dtype":"U8","shape":[2,
   CHECK(finding.where == "x.safetensors: header byte 38, tensor 'a'");
   CHECK(finding.actual == "'-7'");
+
+  // The JSON itself breaks within an entry.
+  finding = finding_of(
+      [] { parse(raw_safetensors(R"({"a":{"dtype":"U8"",shape":[2]}})", 2)); });
+  CHECK(finding.id == "safetensors.header-malformed");
+  CHECK(finding.where.ends_with("tensor 'a'"));
 }
 
 TEST_CASE("a well-formed header gives absolute offsets, sorted") {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <numeric>
 #include <sstream>
 #include <stdexcept>
@@ -10,6 +11,7 @@
 #include <mlx/allocator.h>
 #include <mlx/backend/cpu/encoder.h>
 #include <mlx/ops.h>
+#include <mlx/scheduler.h>
 #include <mlx/utils.h>
 
 #include "assay/kernels/product.h"
@@ -44,26 +46,35 @@ void for_each_offset(const mx::Shape& shape,
   }
 }
 
+// Queues work on the stream's thread, in order. Not by the encoder's dispatch,
+// which adds a bind around each lambda; MLX's own bookkeeping task follows
+// every primitive anyway.
+void enqueue(mx::Stream stream, std::function<void()> work) {
+  mx::scheduler::enqueue(stream, std::move(work));
+}
+
 // Weights are read as they lie; one that is a strided view is copied first.
-mx::array row_contiguous(const mx::array& a, mx::cpu::CommandEncoder& encoder) {
+mx::array row_contiguous(const mx::array& a, mx::Stream stream) {
   if (a.flags().row_contiguous) {
     return a;
   }
   mx::array copy(a.shape(), a.dtype(), nullptr, {});
   copy.set_data(mx::allocator::malloc(copy.nbytes()));
-  encoder.add_temporary(copy);
-  encoder.dispatch([from = mx::array::unsafe_weak_copy(a),
-                    to = mx::array::unsafe_weak_copy(copy)]() mutable {
-    const size_t size = from.itemsize();
-    const char* source = from.data<char>();
-    char* target = to.data<char>();
-    for_each_offset(
-        from.shape(), from.strides(), from.ndim(), [&](int64_t offset) {
-          std::memcpy(
-              target, source + offset * static_cast<int64_t>(size), size);
-          target += size;
-        });
-  });
+  mx::cpu::get_command_encoder(stream).add_temporary(copy);
+  enqueue(stream,
+          [from = mx::array::unsafe_weak_copy(a),
+           to = mx::array::unsafe_weak_copy(copy)]() mutable {
+            const size_t size = from.itemsize();
+            const char* source = from.data<char>();
+            char* target = to.data<char>();
+            for_each_offset(
+                from.shape(), from.strides(), from.ndim(), [&](int64_t offset) {
+                  std::memcpy(target,
+                              source + offset * static_cast<int64_t>(size),
+                              size);
+                  target += size;
+                });
+          });
   return copy;
 }
 
@@ -95,11 +106,11 @@ struct StoredWeight {
 StoredWeight store(const Matrix& matrix,
                    const std::vector<mx::array>& inputs,
                    size_t first,
-                   mx::cpu::CommandEncoder& encoder) {
+                   mx::Stream stream) {
   StoredWeight stored{matrix, {}};
   for (size_t i = first; i < inputs.size(); ++i) {
     stored.arrays.push_back(
-        mx::array::unsafe_weak_copy(row_contiguous(inputs[i], encoder)));
+        mx::array::unsafe_weak_copy(row_contiguous(inputs[i], stream)));
   }
   return stored;
 }
@@ -274,13 +285,13 @@ void WeightPrimitive::only_x(const std::vector<int>& argnums) const {
 
 void Linear::eval_cpu(const std::vector<mx::array>& inputs,
                       std::vector<mx::array>& outputs) {
-  auto& encoder = mx::cpu::get_command_encoder(stream());
   allocate(outputs[0]);
-  encoder.dispatch([x = mx::array::unsafe_weak_copy(inputs[0]),
-                    weight = store(matrix_, inputs, 1, encoder),
-                    out = mx::array::unsafe_weak_copy(outputs[0])]() mutable {
-    linear_now(x, weight.at(0), out);
-  });
+  enqueue(stream(),
+          [x = mx::array::unsafe_weak_copy(inputs[0]),
+           weight = store(matrix_, inputs, 1, stream()),
+           out = mx::array::unsafe_weak_copy(outputs[0])]() mutable {
+            linear_now(x, weight.at(0), out);
+          });
 }
 
 std::vector<mx::Shape> Linear::output_shapes(
@@ -307,15 +318,15 @@ std::vector<mx::array> Linear::jvp(const std::vector<mx::array>& primals,
 
 void GatherLinear::eval_cpu(const std::vector<mx::array>& inputs,
                             std::vector<mx::array>& outputs) {
-  auto& encoder = mx::cpu::get_command_encoder(stream());
   allocate(outputs[0]);
-  encoder.dispatch([x = mx::array::unsafe_weak_copy(inputs[0]),
-                    experts = mx::array::unsafe_weak_copy(inputs[1]),
-                    count = static_cast<size_t>(inputs[2].shape(0)),
-                    weight = store(matrix_, inputs, 2, encoder),
-                    out = mx::array::unsafe_weak_copy(outputs[0])]() mutable {
-    gather_linear_now(x, experts, weight, count, out);
-  });
+  enqueue(stream(),
+          [x = mx::array::unsafe_weak_copy(inputs[0]),
+           experts = mx::array::unsafe_weak_copy(inputs[1]),
+           count = static_cast<size_t>(inputs[2].shape(0)),
+           weight = store(matrix_, inputs, 2, stream()),
+           out = mx::array::unsafe_weak_copy(outputs[0])]() mutable {
+            gather_linear_now(x, experts, weight, count, out);
+          });
 }
 
 std::vector<mx::Shape> GatherLinear::output_shapes(
@@ -366,15 +377,15 @@ std::vector<mx::array> GatherLinear::jvp(const std::vector<mx::array>& primals,
 
 void Embed::eval_cpu(const std::vector<mx::array>& inputs,
                      std::vector<mx::array>& outputs) {
-  auto& encoder = mx::cpu::get_command_encoder(stream());
   allocate(outputs[0]);
-  encoder.dispatch([ids = mx::array::unsafe_weak_copy(inputs[0]),
-                    weight = store(matrix_, inputs, 1, encoder),
-                    out = mx::array::unsafe_weak_copy(outputs[0])]() mutable {
-    const auto rows = checked_ids(
-        "embed", ids, ids.shape(), ids.strides(), weight.matrix.rows);
-    decode_rows(weight.at(0), rows, out.data<float>());
-  });
+  enqueue(stream(),
+          [ids = mx::array::unsafe_weak_copy(inputs[0]),
+           weight = store(matrix_, inputs, 1, stream()),
+           out = mx::array::unsafe_weak_copy(outputs[0])]() mutable {
+            const auto rows = checked_ids(
+                "embed", ids, ids.shape(), ids.strides(), weight.matrix.rows);
+            decode_rows(weight.at(0), rows, out.data<float>());
+          });
 }
 
 std::vector<mx::Shape> Embed::output_shapes(
@@ -388,19 +399,19 @@ std::vector<mx::Shape> Embed::output_shapes(
 
 void Dequantize::eval_cpu(const std::vector<mx::array>& inputs,
                           std::vector<mx::array>& outputs) {
-  auto& encoder = mx::cpu::get_command_encoder(stream());
   allocate(outputs[0]);
-  encoder.dispatch([weight = store(matrix_, inputs, 0, encoder),
-                    out = mx::array::unsafe_weak_copy(outputs[0])]() mutable {
-    Matrix w = weight.at(0);
-    if (out.size() == 0) {
-      return;
-    }
-    w.rows = out.size() / w.columns;  // a stack lies like one matrix
-    std::vector<size_t> rows(w.rows);
-    std::iota(rows.begin(), rows.end(), size_t{0});
-    decode_rows(w, rows, out.data<float>());
-  });
+  enqueue(stream(),
+          [weight = store(matrix_, inputs, 0, stream()),
+           out = mx::array::unsafe_weak_copy(outputs[0])]() mutable {
+            Matrix w = weight.at(0);
+            if (out.size() == 0) {
+              return;
+            }
+            w.rows = out.size() / w.columns;  // a stack lies like one matrix
+            std::vector<size_t> rows(w.rows);
+            std::iota(rows.begin(), rows.end(), size_t{0});
+            decode_rows(w, rows, out.data<float>());
+          });
 }
 
 std::vector<mx::Shape> Dequantize::output_shapes(

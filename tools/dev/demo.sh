@@ -69,7 +69,7 @@ step "Smaller, within 1% of perplexity" \
 
 for name in exact small; do
   step "Its answer ($name)" generate "$demo/$name" \
-    --prompt "What is the capital of France?" --max-tokens 32 --temperature 0
+    --prompt "What is the capital of France?" --max-tokens 32 --temp 0
   grep -q Paris "$demo/last" || die "the answer of $name is not Paris"
 done
 

@@ -1,0 +1,37 @@
+#include <array>
+
+#include "assay/cli/verbs.h"
+
+namespace assay::cli {
+
+std::span<const Command> commands() {
+  static const std::array list = {inspect_command(),
+                                  check_command(),
+                                  fit_command(),
+                                  convert_command(),
+                                  quantize_command(),
+                                  generate_command(),
+                                  chat_command(),
+                                  compare_command(),
+                                  logits_command(),
+                                  measure_command(),
+                                  explain_command(),
+                                  doctor_command()};
+  return list;
+}
+
+std::span<const Option> common_options() {
+  static constexpr std::array kOptions = {
+      Option{.name = "--json", .help = "the answer as JSON"},
+      Option{.name = "--quiet",
+             .help = "no progress and no remarks",
+             .short_name = "-q"},
+      Option{.name = "--threads",
+             .kind = OptionKind::integer,
+             .value = "N",
+             .help = "threads of the CPU kernels; 0: one a physical core",
+             .fallback = "0"}};
+  return kOptions;
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,183 @@
+// Runs the program as people do: each .txt file of this folder is a transcript
+// in a folder of its own. "$ " starts a command for the shell, the lines after
+// it are what standard output must hold, "? N" is the exit code (0 if left
+// out). A line "..." stands for any lines, "{*}" for anything within a line.
+// $GOLDEN is test/golden, `assay` the program just built.
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <sys/wait.h>
+
+#include "assay/core/file.h"
+#include "assay/core/platform.h"
+
+using namespace assay;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Step {
+  std::string command;
+  std::vector<std::string> expected;
+  int exit_code = 0;
+};
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) {
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+std::vector<Step> read_transcript(const fs::path& file) {
+  std::vector<Step> steps;
+  for (const auto& line : lines_of(read_text(file))) {
+    if (line.starts_with("$ ")) {
+      steps.push_back({line.substr(2), {}, 0});
+    } else if (steps.empty() || line.starts_with("#")) {
+      continue;
+    } else if (line.starts_with("? ")) {
+      steps.back().exit_code = std::stoi(line.substr(2));
+    } else {
+      steps.back().expected.push_back(line);
+    }
+  }
+  for (auto& step : steps) {
+    while (!step.expected.empty() && step.expected.back().empty()) {
+      step.expected.pop_back();
+    }
+  }
+  return steps;
+}
+
+struct Result {
+  std::vector<std::string> lines;
+  int exit_code = -1;
+};
+
+Result run(const fs::path& folder, const std::string& command) {
+  auto script = fmt::format(
+      "cd '{}' && export GOLDEN='{}/golden' NO_COLOR=1 PATH='{}':\"$PATH\" && "
+      "{{ {}\n}} 2>stderr.txt",
+      folder.string(),
+      ASSAY_TEST_DIR,
+      fs::path(ASSAY_PROGRAM).parent_path().string(),
+      command);
+  Result result;
+  std::FILE* pipe = popen(script.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::string text;
+  std::array<char, 4096> buffer;
+  while (auto count = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
+    text.append(buffer.data(), count);
+  }
+  int status = pclose(pipe);
+  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  result.lines = lines_of(text);
+  while (!result.lines.empty() && result.lines.back().empty()) {
+    result.lines.pop_back();
+  }
+  return result;
+}
+
+bool line_matches(std::string_view pattern, std::string_view line) {
+  constexpr std::string_view kAny = "{*}";
+  auto star = pattern.find(kAny);
+  if (star == std::string_view::npos) {
+    return pattern == line;
+  }
+  if (!line.starts_with(pattern.substr(0, star))) {
+    return false;
+  }
+  pattern.remove_prefix(star + kAny.size());
+  for (size_t i = star; i <= line.size(); ++i) {
+    if (line_matches(pattern, line.substr(i))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+using Lines = std::span<const std::string>;
+
+bool matches(Lines expected, Lines actual) {
+  if (expected.empty()) {
+    return actual.empty();
+  }
+  if (expected.front() == "...") {
+    for (size_t i = 0; i <= actual.size(); ++i) {
+      if (matches(expected.subspan(1), actual.subspan(i))) {
+        return true;
+      }
+    }
+    return false;
+  }
+  return !actual.empty() && line_matches(expected.front(), actual.front()) &&
+         matches(expected.subspan(1), actual.subspan(1));
+}
+
+std::string joined(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const auto& line : lines) {
+    text += line + "\n";
+  }
+  return text;
+}
+
+void play(const fs::path& file) {
+  auto folder = fs::temp_directory_path() /
+                fmt::format("assay-cli-{}-{}",
+                            file.stem().string(),
+                            platform::process_id());
+  fs::create_directories(folder);
+  for (const auto& step : read_transcript(file)) {
+    auto result = run(folder, step.command);
+    CAPTURE(file.filename().string());
+    CAPTURE(step.command);
+    CAPTURE(joined(result.lines));
+    CAPTURE(read_text(folder / "stderr.txt"));
+    CHECK(result.exit_code == step.exit_code);
+    CHECK(matches(step.expected, result.lines));
+  }
+  fs::remove_all(folder);
+}
+
+}  // namespace
+
+TEST_CASE("wildcards match what they say and no more") {
+  CHECK(line_matches("a {*} c", "a b c"));
+  CHECK(!line_matches("a {*} c", "a b d"));
+  CHECK(line_matches("{*}", ""));
+  std::vector<std::string> actual = {"1", "2", "3"};
+  CHECK(matches(std::vector<std::string>{"1", "...", "3"}, actual));
+  CHECK(!matches(std::vector<std::string>{"1", "3"}, actual));
+  CHECK(!matches(std::vector<std::string>{"..."  , "4"}, actual));
+}
+
+TEST_CASE("transcripts") {
+  std::vector<fs::path> files;
+  for (const auto& entry :
+       fs::directory_iterator(fs::path(ASSAY_TEST_DIR) / "cli")) {
+    if (entry.path().extension() == ".txt" &&
+        entry.path().filename() != "CMakeLists.txt") {
+      files.push_back(entry.path());
+    }
+  }
+  std::ranges::sort(files);
+  REQUIRE(!files.empty());
+  for (const auto& file : files) {
+    play(file);
+  }
+}

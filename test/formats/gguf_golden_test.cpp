@@ -69,10 +69,10 @@ void compare(const GgufHeader& header, const Json& expected) {
   for (size_t i = 0; i < metadata.size(); ++i) {
     const auto& [key, value] = header.metadata.entries[i];
     CAPTURE(key);
-    CHECK(key == metadata[i]["key"]);
-    CHECK(python_name(value.type) == metadata[i]["types"][0]);
+    CHECK(Json(key) == metadata[i]["key"]);
+    CHECK(Json(python_name(value.type)) == metadata[i]["types"][0]);
     if (value.type == GgufValue::Type::array) {
-      CHECK(python_name(value.element_type) == metadata[i]["types"][1]);
+      CHECK(Json(python_name(value.element_type)) == metadata[i]["types"][1]);
     }
     // Compared as JSON texts: 1.0 is then not 1.
     CHECK(to_json(value).dump() == metadata[i]["value"].dump());
@@ -82,7 +82,7 @@ void compare(const GgufHeader& header, const Json& expected) {
   for (size_t i = 0; i < tensors.size(); ++i) {
     const auto& tensor = header.tensors[i];
     CAPTURE(tensor.name);
-    CHECK(tensor.name == tensors[i]["name"]);
+    CHECK(Json(tensor.name) == tensors[i]["name"]);
     CHECK(ggml_id(tensor.dtype) == tensors[i]["type_id"].get<uint32_t>());
     auto dims = tensor.shape;
     std::ranges::reverse(dims);

@@ -271,7 +271,7 @@ class HeaderReader {
   std::vector<Held> read_numbers(uint64_t count) {
     std::vector<Held> values(static_cast<size_t>(count));
     for (auto& value : values) {
-      value = get<Stored>("array element");
+      value = static_cast<Held>(get<Stored>("array element"));
     }
     return values;
   }

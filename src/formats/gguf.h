@@ -150,7 +150,7 @@ class GgufWriter {
   };
   GgufWriter(const std::filesystem::path& path,
              const GgufMetadata& metadata,
-             std::vector<Entry> tensors,
+             const std::vector<Entry>& tensors,
              uint32_t alignment = 32);
   ~GgufWriter();
   /** The next bytes of the data; may come in pieces that cross tensors. */

@@ -107,6 +107,8 @@ std::vector<GgufPart> read_gguf_parts(const fs::path& path) {
         path.parent_path() /
         fmt::format("{}-{:05}-of-{:05}.gguf", named->prefix, i, named->count);
     if (i == named->part) {
+      // One part has this number: it is moved once.
+      // NOLINTNEXTLINE(bugprone-use-after-move)
       parts.push_back(std::move(given));
     } else if (fs::exists(part)) {
       parts.push_back(read_part(part));

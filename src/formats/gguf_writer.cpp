@@ -248,7 +248,7 @@ std::string encode_header(const GgufMetadata& metadata,
 
 GgufWriter::GgufWriter(const std::filesystem::path& path,
                        const GgufMetadata& metadata,
-                       std::vector<Entry> tensors,
+                       const std::vector<Entry>& tensors,
                        uint32_t alignment) {
   if (!std::has_single_bit(alignment)) {
     fail("gguf.alignment",

@@ -46,7 +46,7 @@ class SafetensorsWriter {
     Shape shape;
   };
   SafetensorsWriter(const std::filesystem::path& path,
-                    std::vector<Entry> entries,
+                    const std::vector<Entry>& entries,
                     const std::map<std::string, std::string>& metadata);
   ~SafetensorsWriter();
 

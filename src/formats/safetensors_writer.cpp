@@ -57,7 +57,7 @@ std::string header_text(const std::vector<SafetensorsWriter::Entry>& entries,
     text += text.size() > 1 ? "," : "";
     text += Json(entry.name).dump() + ":" + info.dump();
   }
-  text += "}";
+  text += '}';
   text.resize((text.size() + 7) / 8 * 8, ' ');
   return text;
 }
@@ -71,7 +71,7 @@ struct SafetensorsWriter::State {
 
 SafetensorsWriter::SafetensorsWriter(
     const std::filesystem::path& path,
-    std::vector<Entry> entries,
+    const std::vector<Entry>& entries,
     const std::map<std::string, std::string>& metadata) {
   uint64_t total = 0;
   std::string text;

@@ -50,7 +50,7 @@ array cast_like(const array& parameter, const array& x) {
                                         : mx::astype(parameter, x.dtype());
 }
 
-Linear::Linear(int in, int out, LinearOptions options)
+Linear::Linear(int in, int out, const LinearOptions& options)
     : weight{.shape = {out, in},
              .role = options.role,
              .quantizable = options.quantizable,

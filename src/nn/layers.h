@@ -31,7 +31,7 @@ struct LinearOptions {
 /** y = x W^T + b; weight [out, in], bias [out]. */
 class Linear : public Module {
  public:
-  Linear(int in, int out, LinearOptions options = {});
+  Linear(int in, int out, const LinearOptions& options = {});
   array operator()(const array& x) const;
 
   Parameter weight;

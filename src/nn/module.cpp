@@ -78,7 +78,7 @@ Step add(float value) {
 }
 }  // namespace step
 
-Module::Segment Module::segment(std::string name, Names names) {
+Module::Segment Module::segment(const std::string& name, Names names) {
   Segment result{name, name, name};
   if (names.hf != nullptr) {
     result.hf = names.hf;

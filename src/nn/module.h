@@ -44,7 +44,7 @@ class Module {
   struct Segment {
     std::string name, hf, gguf;
   };
-  static Segment segment(std::string name, Names names);
+  static Segment segment(const std::string& name, Names names);
   void collect(const Paths& paths,
                const std::vector<std::string>& hf_roots,
                std::vector<ParameterSpec>& out);

@@ -79,9 +79,8 @@ array top_k(const array& scores, int k) {
   int last = scores.shape(-1);
   auto order = mx::argpartition(scores, -k, -1);
   auto start = mx::Shape(scores.ndim(), 0);
-  auto stop = scores.shape();
   start.back() = last - k;
-  return mx::slice(order, start, stop);
+  return mx::slice(order, start, scores.shape());
 }
 
 array mix(const array& y, const array& weights) {

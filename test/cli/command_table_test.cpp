@@ -1,10 +1,10 @@
 // The table of commands is the one definition: parser, help, manual page and
 // completions must all show every entry of it.
 
-#include <doctest/doctest.h>
-
 #include <set>
 #include <string>
+
+#include <doctest/doctest.h>
 
 #include "assay/cli/arguments.h"
 #include "assay/cli/documents.h"

@@ -4,9 +4,6 @@
 // out). A line "..." stands for any lines, "{*}" for anything within a line.
 // $GOLDEN is test/golden, `assay` the program just built.
 
-#include <doctest/doctest.h>
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -14,9 +11,11 @@
 #include <filesystem>
 #include <sstream>
 #include <string>
+#include <sys/wait.h>
 #include <vector>
 
-#include <sys/wait.h>
+#include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "assay/core/file.h"
 #include "assay/core/platform.h"
@@ -137,10 +136,9 @@ std::string joined(const std::vector<std::string>& lines) {
 }
 
 void play(const fs::path& file) {
-  auto folder = fs::temp_directory_path() /
-                fmt::format("assay-cli-{}-{}",
-                            file.stem().string(),
-                            platform::process_id());
+  auto folder = fs::temp_directory_path() / fmt::format("assay-cli-{}-{}",
+                                                        file.stem().string(),
+                                                        platform::process_id());
   fs::create_directories(folder);
   for (const auto& step : read_transcript(file)) {
     auto result = run(folder, step.command);
@@ -163,7 +161,7 @@ TEST_CASE("wildcards match what they say and no more") {
   std::vector<std::string> actual = {"1", "2", "3"};
   CHECK(matches(std::vector<std::string>{"1", "...", "3"}, actual));
   CHECK(!matches(std::vector<std::string>{"1", "3"}, actual));
-  CHECK(!matches(std::vector<std::string>{"..."  , "4"}, actual));
+  CHECK(!matches(std::vector<std::string>{"...", "4"}, actual));
 }
 
 TEST_CASE("transcripts") {

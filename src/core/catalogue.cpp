@@ -42,6 +42,82 @@ constexpr std::array kCatalogue = {
                    "More positions than the model has",
                    "The model's positions are learned, and end.",
                    "Use a shorter prompt or fewer tokens."},
+    CatalogueEntry{
+        "context.untrained",
+        warning,
+        "More positions than the model was trained for",
+        "The config gives a longest context; past it the text usually breaks "
+        "down.",
+        "Use a shorter prompt or fewer tokens, or bound the cache "
+        "(max_kv_size)."},
+    CatalogueEntry{
+        "convert.destination",
+        error,
+        "The destination of a conversion lies in its source, or around it",
+        "Putting the result in place would touch the source.",
+        "Choose a destination beside the source."},
+    CatalogueEntry{
+        "convert.no-way-back",
+        error,
+        "The target format cannot hold a parameter of the model",
+        "Not every layout can be said in every format.",
+        "Convert to another format, or to one with floating-point values."},
+    CatalogueEntry{"convert.option",
+                   error,
+                   "An option of a conversion has no such value, or does not "
+                   "go with another",
+                   "The values that exist are those of MLX and of mlx-lm.",
+                   "Choose one of those expected."},
+    CatalogueEntry{
+        "doctor.cpu-only",
+        note,
+        "MLX has no GPU back end here",
+        "The installed MLX was built for the CPU, or the machine has no GPU "
+        "that MLX knows.",
+        "On an NVIDIA machine install MLX with CUDA (./dev setup --cuda); on "
+        "a Mac with Apple silicon use its own MLX."},
+    CatalogueEntry{
+        "doctor.few-threads",
+        warning,
+        "The kernels use fewer threads than there are cores",
+        "A limit was set on this process, or on the kernels' threads.",
+        "Lift the limit (OMP_NUM_THREADS, taskset, --threads) if the machine "
+        "is yours alone."},
+    CatalogueEntry{
+        "doctor.gpu-unused",
+        warning,
+        "A GPU is there, but the CPU is used",
+        "The default device was set to the CPU.",
+        "Run without forcing the CPU."},
+    CatalogueEntry{
+        "doctor.memory-pressure",
+        warning,
+        "Little memory is free",
+        "Other programs hold most of the memory; a model that does not fit "
+        "into the rest is paged to and from the disk, which is hundreds of "
+        "times slower.",
+        "End other programs, or use a smaller model; assay fit MODEL tells "
+        "what fits."},
+    CatalogueEntry{
+        "doctor.reference-blas",
+        warning,
+        "Matrix products run on the reference BLAS",
+        "The Linux wheel of MLX brings Netlib's reference BLAS, which uses "
+        "one thread and no vectors; no faster one was linked ahead of it.",
+        "Install OpenBLAS and build again (./dev build)."},
+    CatalogueEntry{
+        "draft.cache",
+        error,
+        "A draft model is of no use with this cache",
+        "A refused guess must be taken back, and caches bounded by a window "
+        "may have dropped what stood in its place.",
+        "Generate fewer tokens, leave max_kv_size out, or use no draft."},
+    CatalogueEntry{
+        "draft.vocabulary",
+        error,
+        "The draft model has other tokens than the model",
+        "Guesses are compared by token id, so both need the same vocabulary.",
+        "Take a smaller model of the same family as the draft."},
     CatalogueEntry{"file.changed",
                    error,
                    "A file is shorter than when its header was read",
@@ -52,6 +128,12 @@ constexpr std::array kCatalogue = {
                    "The destination exists",
                    "A result is never written over something in silence.",
                    "Choose another destination, or pass --force."},
+    CatalogueEntry{"file.no-space",
+                   error,
+                   "The disk has less space than the result needs",
+                   "The sizes are known from the headers before anything is "
+                   "written.",
+                   "Free space, choose another disk, or fewer bits."},
     CatalogueEntry{"file.too-large",
                    error,
                    "A file is larger than its kind may be",
@@ -68,6 +150,34 @@ constexpr std::array kCatalogue = {
                    "The disk is full, or access is denied.",
                    "Free space or choose another destination; the source and "
                    "any earlier result are untouched."},
+    CatalogueEntry{
+        "fit.does-not-fit",
+        warning,
+        "The model needs more memory than there is",
+        "Weights, KV cache and what a step computes are together larger than "
+        "the limit of the device.",
+        "Take fewer bits, a shorter context or a quantized KV cache; the "
+        "report says which of them would do."},
+    CatalogueEntry{
+        "fit.peak-hidden",
+        note,
+        "The peak of memory could not be measured",
+        "The process held more memory before than the run took, and the "
+        "system only knows the peak of both.",
+        "Measure in a process of its own."},
+    CatalogueEntry{
+        "forward.failed",
+        error,
+        "The model cannot be run as it is declared",
+        "A forward pass over zeros of the declared shapes failed or gave "
+        "another shape: the config's sizes contradict each other.",
+        "Compare the config's sizes (heads, head_dim, intermediate, experts) "
+        "with the original model's."},
+    CatalogueEntry{"generate.option",
+                   error,
+                   "An option of generation is out of its range",
+                   "The value has no meaning for this model.",
+                   "Give a value of the range named."},
     CatalogueEntry{
         "gguf.alignment",
         error,
@@ -260,6 +370,30 @@ constexpr std::array kCatalogue = {
         "Convert the original model again with a current tool, or update "
         "Assay."},
     CatalogueEntry{
+        "head.missing",
+        error,
+        "The output head is absent, though the embedding is not tied",
+        "tie_word_embeddings is false in the config, or the head was left "
+        "out when the model was saved.",
+        "Set tie_word_embeddings to true if the original model ties them; "
+        "otherwise fetch the shard with the head."},
+    CatalogueEntry{
+        "head.tied-copy",
+        note,
+        "There is an output head, though the embedding is tied",
+        "Some programs write the tied matrix twice. The second is not used.",
+        "Nothing, if both are equal; check without --headers tells."},
+    CatalogueEntry{
+        "head.tied-differs",
+        warning,
+        "The stored output head is not the embedding that the config ties it "
+        "to",
+        "tie_word_embeddings is true, so that programs ignore the stored "
+        "head, but it holds other values: either the flag or the tensor is "
+        "wrong.",
+        "Set tie_word_embeddings to false if the original model has a head "
+        "of its own."},
+    CatalogueEntry{
         "index.absent",
         warning,
         "Shards have no index",
@@ -310,6 +444,35 @@ constexpr std::array kCatalogue = {
         "No sound index does: it would make a program read any file of this"
         " machine.",
         "Do not use the model."},
+    CatalogueEntry{
+        "inference.decode-differs",
+        error,
+        "One token at a time gives other results than the whole prompt",
+        "The KV cache, positions or windows do not agree with the prompt's "
+        "pass; generation would drift.",
+        "Report it with the model's config: this is a defect of the "
+        "architecture's definition."},
+    CatalogueEntry{
+        "inference.no-sense",
+        warning,
+        "The model finds ordinary text as unlikely as chance",
+        "Weights or settings are wrong (permuted rows, another rotary base, "
+        "a mismatched tokenizer), or the model was never trained.",
+        "Compare the config and the tokenizer with the original model's; "
+        "convert from the original again."},
+    CatalogueEntry{
+        "inference.not-finite",
+        error,
+        "The model computes infinities or NaNs",
+        "Some weights are damaged or overflow the type that they are stored "
+        "in.",
+        "Look at the findings on single tensors; fetch or convert the "
+        "weights again."},
+    CatalogueEntry{"internal.failure",
+                   error,
+                   "Something failed inside Assay",
+                   "An operation got what it did not expect; this is a defect of Assay.",
+                   "Report the command and the message; assay check MODEL may show what is unusual in the files."},
     CatalogueEntry{"json.duplicate-key",
                    error,
                    "A JSON object has a key twice",
@@ -326,6 +489,19 @@ constexpr std::array kCatalogue = {
                    "No known model file nests so deeply: it is hostile or "
                    "broken.",
                    "Do not use the file."},
+    CatalogueEntry{"memory.exhausted",
+                   error,
+                   "The job ran out of memory",
+                   "The model, its cache or a result is larger than the memory left.",
+                   "Run assay fit MODEL; use a smaller context or fewer bits."},
+    CatalogueEntry{
+        "mlx.no-type",
+        warning,
+        "A tensor is valid, but MLX has no such type",
+        "MLX knows no F64, F8_E5M2, F8_E8M0, F6 or F4 arrays; its own "
+        "loaders refuse the file or return bytes.",
+        "Convert the model: Assay reads the values that it knows the meaning "
+        "of as float32."},
     CatalogueEntry{
         "model.ambiguous",
         error,
@@ -351,6 +527,25 @@ constexpr std::array kCatalogue = {
                    "A file is of no format that is read",
                    "Its name ends neither in .safetensors nor in .gguf.",
                    "Name the model's folder, or convert the file."},
+    CatalogueEntry{"prompt-cache.empty",
+                   error,
+                   "There is no prompt in the caches to save",
+                   "Nothing ran since the generator was made or reset.",
+                   "Run a prompt first."},
+    CatalogueEntry{
+        "prompt-cache.malformed",
+        error,
+        "A prompt cache does not hold what it should",
+        "The file was written by another program, or damaged.",
+        "Make the cache again from the prompt."},
+    CatalogueEntry{
+        "prompt-cache.mismatch",
+        error,
+        "A prompt cache belongs to another model or other settings",
+        "Keys and values mean nothing to other weights, and are stored "
+        "otherwise with other cache options.",
+        "Use the model and the cache options that it was made with, or make "
+        "the cache again."},
     CatalogueEntry{"quantization.undeclared",
                    error,
                    "Quantized tensors without their settings",
@@ -364,6 +559,12 @@ constexpr std::array kCatalogue = {
                    "exact form in MLX.",
                    "Start from the original, unquantized weights."},
     CatalogueEntry{
+        "quantize.group-size",
+        warning,
+        "A layer stays unquantized: the group size does not divide its width",
+        "Quantization groups run along rows and must fill them.",
+        "Nothing needs to be done; a smaller group size may divide it."},
+    CatalogueEntry{
         "quantize.not-representable",
         error,
         "A value does not fit the type that it is to be stored in",
@@ -371,6 +572,13 @@ constexpr std::array kCatalogue = {
         "type (float16 ends at 65504, also for the scales of blocks).",
         "Choose a type with float32's range (BF16, F32) for this tensor; look "
         "into the source when the value is not finite."},
+    CatalogueEntry{
+        "rope.inconsistent",
+        warning,
+        "Rotary settings contradict each other or the context",
+        "A field was edited, or taken from another model.",
+        "Compare rope_parameters (rope_theta, rope_scaling) with the "
+        "original model's config.json."},
     CatalogueEntry{
         "safetensors.dtype",
         error,
@@ -467,6 +675,27 @@ constexpr std::array kCatalogue = {
                    "converter changed one of them.",
                    "Compare the config's sizes with the stored shapes; take "
                    "both from one place."},
+    CatalogueEntry{
+        "special-token.no-eos",
+        warning,
+        "No token ends a generation",
+        "eos_token_id is in none of config.json, generation_config.json and "
+        "the tokenizer's settings: text would go on until the limit.",
+        "Add eos_token_id to generation_config.json."},
+    CatalogueEntry{
+        "special-token.out-of-range",
+        error,
+        "A special token's id lies outside the vocabulary",
+        "The config belongs to another tokenizer, or the embedding was cut.",
+        "Take the config, the tokenizer and the weights from one place."},
+    CatalogueEntry{
+        "special-token.turn-end",
+        warning,
+        "The token that ends a turn in the chat template does not end a "
+        "generation",
+        "eos_token_id names only the end of text: a chat would go on into "
+        "the next turn.",
+        "Add the id of that token to eos_token_id in generation_config.json."},
     CatalogueEntry{"template.failed",
                    error,
                    "A chat template does not render these messages",
@@ -485,6 +714,19 @@ constexpr std::array kCatalogue = {
                    "A chat template is in a form that is not read",
                    "It is neither a text nor a list with one named 'default'.",
                    "Give the template as text in chat_template.jinja."},
+    CatalogueEntry{
+        "tensor.all-zero",
+        warning,
+        "All values of a matrix are zero",
+        "The tensor was never filled: an interrupted conversion, or a layer "
+        "that training left out.",
+        "Fetch or convert the tensor again."},
+    CatalogueEntry{
+        "tensor.constant",
+        warning,
+        "All values of a matrix are the same",
+        "The tensor was never filled or trained.",
+        "Fetch or convert the tensor again."},
     CatalogueEntry{"tensor.dtype",
                    error,
                    "A tensor has a type that can't serve",
@@ -505,6 +747,37 @@ constexpr std::array kCatalogue = {
         "A shard is missing, the config names more layers than there are, or "
         "names were changed.",
         "Check that all shards are there and that the config belongs to them."},
+    CatalogueEntry{
+        "tensor.not-finite",
+        error,
+        "A tensor holds infinities or NaNs",
+        "It overflowed when it was converted to float16, training diverged, "
+        "or the file is damaged.",
+        "Convert from the original in bfloat16 or float32, or fetch the file "
+        "again."},
+    CatalogueEntry{
+        "tensor.outliers",
+        note,
+        "A few values of a matrix are far larger than the rest",
+        "Some models have such weights; quantizing them in common groups "
+        "costs accuracy.",
+        "Leave this layer in more bits when quantizing."},
+    CatalogueEntry{
+        "tensor.unexpected",
+        warning,
+        "The files hold a tensor that the architecture does not have",
+        "The config belongs to another model or leaves out an option (a "
+        "bias, a norm), or another program's data were added. It is not "
+        "used.",
+        "Compare the config with the original model's."},
+    CatalogueEntry{
+        "tokenizer.context",
+        note,
+        "The tokenizer allows more text than the model has positions",
+        "model_max_length of the tokenizer and the context of the config "
+        "come from different places.",
+        "Nothing for Assay, which goes by the config; other programs may cut "
+        "too late."},
     CatalogueEntry{"tokenizer.failed",
                    error,
                    "A tokenizer cannot encode or decode this",
@@ -540,6 +813,21 @@ constexpr std::array kCatalogue = {
                    "The GGUF names a model or a way to split text that is new or "
                    "rare.",
                    "Use a folder with the original tokenizer.json."},
+    CatalogueEntry{
+        "tokenizer.vocab-exceeds-embedding",
+        error,
+        "The tokenizer has ids that the embedding has no row for",
+        "Tokens were added without enlarging the model, or the tokenizer is "
+        "another model's.",
+        "Take tokenizer and weights from one place, or remove the added "
+        "tokens."},
+    CatalogueEntry{
+        "tokenizer.vocab-padding",
+        note,
+        "The embedding has more rows than the tokenizer has ids",
+        "Rows are padded to a round number for speed. They are never chosen "
+        "by a trained model.",
+        "Nothing."},
 };
 
 }  // namespace

@@ -55,10 +55,10 @@ struct Share {
 
 struct TokenizerSummary {
   bool present = false;
-  std::string type;        ///< "BPE", "Unigram", "WordPiece", "WordLevel"
-  std::string kind;        ///< its own name: tokenizer_class, GGUF's model/pre
-  uint64_t entries = 0;    ///< vocabulary and added tokens
-  uint64_t vocabulary = 0; ///< largest id + 1
+  std::string type;         ///< "BPE", "Unigram", "WordPiece", "WordLevel"
+  std::string kind;         ///< its own name: tokenizer_class, GGUF's model/pre
+  uint64_t entries = 0;     ///< vocabulary and added tokens
+  uint64_t vocabulary = 0;  ///< largest id + 1
   uint64_t added = 0;
   /** "bos", "eos", "pad", "unk": text as far as known, and id. */
   struct Special {
@@ -114,7 +114,6 @@ struct ModelReport {
  * them: what can't be read is a finding in `unusual`. */
 ModelReport inspect(const ModelFiles& model);
 
-Json to_json(const Finding& finding);
 Json to_json(const ModelReport& report);
 
 /** Type, sizes and special tokens, from a tokenizer.json (read in one pass,

@@ -8,6 +8,25 @@ use tokenizers::models::ModelWrapper;
 /// hostile file, and whoever allocates by vocabulary size would pay for it.
 const ID_LIMIT: u32 = 1 << 24;
 
+/// The largest id + 1.
+fn vocab_size_of(inner: &tokenizers::Tokenizer) -> Result<usize, String> {
+    // Nearly always the ids are 0, 1, 2... as many as tokens. Asking for each
+    // is cheaper than a copy of the vocabulary.
+    let count = inner.get_vocab_size(true);
+    if count <= ID_LIMIT as usize
+        && (0..count as u32).all(|id| inner.id_to_token(id).is_some())
+    {
+        return Ok(count);
+    }
+    match inner.get_vocab(true).into_iter().max_by_key(|e| e.1) {
+        None => Ok(0),
+        Some((token, id)) if id >= ID_LIMIT => Err(format!(
+            "token {token:?} has id {id}, the limit is {ID_LIMIT}"
+        )),
+        Some((_, id)) => Ok(id as usize + 1),
+    }
+}
+
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     vocab_size: usize,
@@ -19,16 +38,7 @@ impl Tokenizer {
             .map_err(|e| e.to_string())?;
         inner.with_truncation(None).map_err(|e| e.to_string())?;
         inner.with_padding(None);
-        let vocab_size =
-            match inner.get_vocab(true).into_iter().max_by_key(|e| e.1) {
-                None => 0,
-                Some((token, id)) if id >= ID_LIMIT => {
-                    return Err(format!(
-                        "token {token:?} has id {id}, the limit is {ID_LIMIT}"
-                    ))
-                }
-                Some((_, id)) => id as usize + 1,
-            };
+        let vocab_size = vocab_size_of(&inner)?;
         Ok(Tokenizer { inner, vocab_size })
     }
 

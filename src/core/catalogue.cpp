@@ -495,6 +495,38 @@ constexpr std::array kCatalogue = {
                    "The model, its cache or a result is larger than the memory left.",
                    "Run assay fit MODEL; use a smaller context or fewer bits."},
     CatalogueEntry{
+        "measure.logits-file",
+        error,
+        "A file of logits is not laid out as expected",
+        "It was written in another layout than `assay logits` does.",
+        "Write F32 \"logits\" [length, vocab] and I32 \"tokens\" [length] to "
+        "one safetensors file."},
+    CatalogueEntry{
+        "measure.option",
+        error,
+        "An option of a measurement has a value that means nothing",
+        "Windows, strides, lengths and counts of runs have a smallest value.",
+        "Choose a value in the range that was expected."},
+    CatalogueEntry{
+        "measure.other-tokens",
+        error,
+        "Two files of logits belong to different tokens",
+        "They were made from different texts, or by different tokenizers.",
+        "Write one of them again with the tokens of the other: `--tokens`."},
+    CatalogueEntry{
+        "measure.token-id",
+        error,
+        "A token id is beyond the model's vocabulary",
+        "The ids were made by another model's tokenizer.",
+        "Use ids of this model, or give the text instead."},
+    CatalogueEntry{
+        "measure.too-short",
+        error,
+        "A text is too short to be measured on",
+        "Likelihood is measured token by token, each from those before it.",
+        "Give a text of some hundred words; a longer one gives a smaller "
+        "error."},
+    CatalogueEntry{
         "mlx.no-type",
         warning,
         "A tensor is valid, but MLX has no such type",
@@ -559,11 +591,34 @@ constexpr std::array kCatalogue = {
                    "exact form in MLX.",
                    "Start from the original, unquantized weights."},
     CatalogueEntry{
+        "quantization.unused",
+        warning,
+        "The config says quantized, but no tensor is",
+        "The weights were replaced by unquantized ones, or the block was "
+        "copied from another model.",
+        "Remove the quantization block, or fetch the quantized weights."},
+    CatalogueEntry{
         "quantize.group-size",
         warning,
         "A layer stays unquantized: the group size does not divide its width",
         "Quantization groups run along rows and must fill them.",
         "Nothing needs to be done; a smaller group size may divide it."},
+    CatalogueEntry{
+        "quantize.larger",
+        error,
+        "The result would be larger than its source",
+        "The source is quantized already; more bits cannot bring back what "
+        "it lost.",
+        "Choose fewer bits, start from the original weights, or allow a "
+        "larger result."},
+    CatalogueEntry{
+        "quantize.no-mix",
+        error,
+        "No mix of the candidates stays within the bound",
+        "Even the mildest quantization that saves anything loses more than "
+        "was allowed on this text.",
+        "Allow more loss, add candidates with more bits, or start from the "
+        "original weights."},
     CatalogueEntry{
         "quantize.not-representable",
         error,

@@ -227,8 +227,9 @@ array Attention::operator()(const array& x, KVCache* cache) const {
   }
   if (config_.use_rope) {
     int offset = cache != nullptr ? cache->offset() : 0;
-    q = rope_(q, offset);
-    k = rope_(k, offset);
+    int context = cache != nullptr ? cache->context(k.shape(2)) : 0;
+    q = rope_(q, offset, context);
+    k = rope_(k, offset, context);
   }
   AttentionSpec spec{config_.scale, config_.window, config_.softcap};
   if (sinks_) {

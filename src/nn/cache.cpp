@@ -85,7 +85,7 @@ void KVCache::put(Store& store, const Store& fresh, int position) const {
 // Puts a ring back in order and forgets what the next position can't see.
 void KVCache::drop_oldest() {
   int excess = length_ + 1 - limit_;
-  bool ring = next_ > keep_;
+  bool ring = turned();
   if (!ring && excess <= 0) {
     return;
   }
@@ -105,7 +105,8 @@ void KVCache::drop_oldest() {
       } else {
         take(keep_ + excess, length_);
       }
-      part = mx::concatenate(pieces, 2);
+      part =
+          pieces.empty() ? positions(part, 0, 0) : mx::concatenate(pieces, 2);
     }
   }
   length_ -= std::max(excess, 0);
@@ -157,8 +158,12 @@ KVCache::View KVCache::update(const mx::array& keys, const mx::array& values) {
   return view;
 }
 
+bool KVCache::can_trim(int count) const {
+  return length_ == offset_ && count >= 0 && count <= offset_ && !turned();
+}
+
 bool KVCache::trim(int count) {
-  if (length_ != offset_ || count > offset_ || next_ > keep_) {
+  if (!can_trim(count)) {
     return false;
   }
   offset_ -= count;
@@ -170,10 +175,34 @@ std::vector<mx::array> KVCache::state() const {
   std::vector<mx::array> arrays;
   for (const auto* store : {&keys_, &values_}) {
     for (const auto& part : *store) {
-      arrays.push_back(positions(part, 0, length_));
+      if (turned()) {
+        arrays.push_back(mx::concatenate({positions(part, 0, keep_),
+                                          positions(part, next_, length_),
+                                          positions(part, keep_, next_)},
+                                         2));
+      } else {
+        arrays.push_back(positions(part, 0, length_));
+      }
     }
   }
   return arrays;
+}
+
+// Whether a saved array can be the `index`-th of this layer's state.
+bool KVCache::fits(const mx::array& part, size_t index, int length) const {
+  size_t parts = bits_ == 0 ? 1 : 3;
+  int width = index < parts ? shape_.key_dim : shape_.value_dim;
+  bool packed = bits_ > 0 && index % parts == 0;
+  if (packed) {
+    width = width * bits_ / 32;
+  } else if (bits_ > 0) {
+    width /= group_size_;
+  }
+  bool typed = packed ? part.dtype() == mx::uint32
+                      : mx::issubdtype(part.dtype(), mx::floating);
+  return typed && part.ndim() == 4 && part.shape(0) > 0 &&
+         part.shape(1) == shape_.kv_heads && part.shape(2) == length &&
+         part.shape(3) == width;
 }
 
 void KVCache::restore(const std::vector<mx::array>& state, int offset) {
@@ -188,15 +217,14 @@ void KVCache::restore(const std::vector<mx::array>& state, int offset) {
     throw std::invalid_argument("[cache] another number of arrays than kept");
   }
   int length = state[0].ndim() == 4 ? state[0].shape(2) : -1;
+  bool fit = length > 0 && length <= offset &&
+             (length == offset || (limit_ > 0 && length >= limit_));
   for (size_t i = 0; i < state.size(); ++i) {
-    const auto& part = state[i];
-    int dim = i < parts ? shape_.key_dim : shape_.value_dim;
-    bool fits = part.ndim() == 4 && part.shape(1) == shape_.kv_heads &&
-                part.shape(2) == length && (bits_ > 0 || part.shape(3) == dim);
-    if (!fits || length > offset || (limit_ == 0 && length != offset)) {
-      throw std::invalid_argument(
-          "[cache] the saved shape is not this layer's");
-    }
+    fit = fit && fits(state[i], i, length) &&
+          state[i].shape(0) == state[0].shape(0);
+  }
+  if (!fit) {
+    throw std::invalid_argument("[cache] the saved shape is not this layer's");
   }
   auto middle = state.begin() + static_cast<std::ptrdiff_t>(parts);
   keys_.assign(state.begin(), middle);

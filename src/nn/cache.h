@@ -4,6 +4,7 @@
 // a layer, in three kinds: growing, rotating (bounded, for sliding windows or
 // a bounded context) and quantized.
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -44,6 +45,13 @@ class KVCache {
   /** Positions seen so far: the offset of the next one. */
   int offset() const { return offset_; }
 
+  /** Says that the context will reach `context` positions, so that a prompt
+   * that runs in pieces is rotated as one that runs whole (dynamic, longrope).
+   */
+  void expect(int context) { expected_ = context; }
+  /** Length of the context that `fresh` more positions belong to. */
+  int context(int fresh) const { return std::max(expected_, offset_ + fresh); }
+
   struct View {
     CachedTensor keys, values;
     /** Position of each remembered key is not stored: the mask is all that
@@ -56,14 +64,17 @@ class KVCache {
    * the new positions may attend to. */
   View update(const mlx::core::array& keys, const mlx::core::array& values);
 
-  /** Forgets the last `count` positions. False if they can't be forgotten:
-   * others were dropped for them. */
+  /** Forgets the last `count` positions. False, and nothing is done, if they
+   * can't be forgotten: others were dropped for them. */
   bool trim(int count);
+  bool can_trim(int count) const;
 
-  /** The arrays that hold the state, for evaluation and saving. */
+  /** The arrays that hold the state, for evaluation and saving: keys, then
+   * values; each as data, or as data, scales and biases; remembered positions
+   * in their order. Empty before the first update. */
   std::vector<mlx::core::array> state() const;
-  /** Puts back a saved state. Throws std::invalid_argument for shapes that are
-   * not this layer's. */
+  /** Puts back a saved state. Throws std::invalid_argument for shapes or types
+   * that are not this layer's. */
   void restore(const std::vector<mlx::core::array>& state, int offset);
   /** Bytes held now. */
   size_t bytes() const;
@@ -73,6 +84,9 @@ class KVCache {
    * each [batch, heads, capacity, ...]. */
   using Store = std::vector<mlx::core::array>;
 
+  /** True if the store is a ring whose oldest position is not the first. */
+  bool turned() const { return next_ > keep_; }
+  bool fits(const mlx::core::array& part, size_t index, int length) const;
   void drop_oldest();
   void put(Store& store, const Store& fresh, int position) const;
   Store encode(const mlx::core::array& fresh) const;
@@ -84,6 +98,7 @@ class KVCache {
   int keep_ = 0;   ///< of these, the first ones that are never dropped
   int bits_ = 0, group_size_ = 0;
   int offset_ = 0;
+  int expected_ = 0;
   int length_ = 0;  ///< positions in the store
   int next_ = 0;    ///< oldest position of a full ring, in the store; 0: the
                     ///< store is in order

@@ -175,9 +175,10 @@ bool Rope::changes_between(int shorter, int longer) const {
   return config_.type == "longrope" && shorter <= edge && longer > edge;
 }
 
-mx::array Rope::operator()(const mx::array& x, int offset) const {
+mx::array Rope::operator()(const mx::array& x, int offset, int context) const {
   std::vector<float> scratch;
-  const auto& chosen = periods(offset + x.shape(-2), scratch);
+  const auto& chosen =
+      periods(std::max(context, offset + x.shape(-2)), scratch);
   auto freqs =
       mx::array(chosen.begin(), {static_cast<int>(chosen.size())}, mx::float32);
   auto rotated =

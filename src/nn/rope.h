@@ -45,8 +45,11 @@ class Rope {
   Rope(const RopeConfig& config, int head_dim, bool interleaved = false);
 
   /** x [batch, heads, length, head_dim], rotated by positions `offset`,
-   * `offset` + 1... */
-  mlx::core::array operator()(const mlx::core::array& x, int offset) const;
+   * `offset` + 1... `context`: length of the context that they belong to, if
+   * it is longer than they reach; the frequencies of some types follow it. */
+  mlx::core::array operator()(const mlx::core::array& x,
+                              int offset,
+                              int context = 0) const;
 
   /** True if a context of `longer` positions is rotated by other frequencies
    * than one of `shorter`, so that cached keys must be made anew. */

@@ -126,8 +126,9 @@ class LatentAttention : public nn::Module {
         mx::split(nn::split_heads(q, c.heads), mx::Shape{c.nope}, -1);
     auto kv_parts = mx::split(kv_down_(x), mx::Shape{c.kv_rank}, -1);
     int offset = cache != nullptr ? cache->offset() : 0;
-    auto q_rotated = rope_(q_parts[1], offset);
-    auto k_rotated = rope_(mx::expand_dims(kv_parts[1], 1), offset);
+    int context = cache != nullptr ? cache->context(x.shape(1)) : 0;
+    auto q_rotated = rope_(q_parts[1], offset, context);
+    auto k_rotated = rope_(mx::expand_dims(kv_parts[1], 1), offset, context);
     auto latent = mx::expand_dims(kv_norm_(kv_parts[0]), 1);
 
     // In the space of the latent all heads share one key and one value, and

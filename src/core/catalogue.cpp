@@ -489,11 +489,6 @@ constexpr std::array kCatalogue = {
                    "No known model file nests so deeply: it is hostile or "
                    "broken.",
                    "Do not use the file."},
-    CatalogueEntry{"memory.exhausted",
-                   error,
-                   "The job ran out of memory",
-                   "The model, its cache or a result is larger than the memory left.",
-                   "Run assay fit MODEL; use a smaller context or fewer bits."},
     CatalogueEntry{
         "measure.logits-file",
         error,
@@ -526,6 +521,11 @@ constexpr std::array kCatalogue = {
         "Likelihood is measured token by token, each from those before it.",
         "Give a text of some hundred words; a longer one gives a smaller "
         "error."},
+    CatalogueEntry{"memory.exhausted",
+                   error,
+                   "The job ran out of memory",
+                   "The model, its cache or a result is larger than the memory left.",
+                   "Run assay fit MODEL; use a smaller context or fewer bits."},
     CatalogueEntry{
         "mlx.no-type",
         warning,

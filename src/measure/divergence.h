@@ -36,7 +36,6 @@ class DivergenceSum {
  private:
   Divergence sums_;
   double agreements_ = 0;
-  double elements_ = 0;
 };
 
 /** Of logits [positions, vocab] of the same tokens: float32, evaluated. */

@@ -1,0 +1,108 @@
+#include "assay/measure/perplexity.h"
+
+#include <chrono>
+#include <cmath>
+#include <vector>
+
+#include <mlx/ops.h>
+#include <mlx/transforms.h>
+#include <nlohmann/json.hpp>
+
+#include "assay/measure/forward.h"
+
+namespace assay {
+namespace mx = mlx::core;
+using namespace measurement;
+
+namespace {
+
+// Negative log-likelihoods of targets [rows] under logits [rows, vocab].
+std::vector<float> losses(const mx::array& logits, const mx::array& targets) {
+  auto chosen = mx::squeeze(
+      mx::take_along_axis(logits, mx::expand_dims(targets, 1), 1), 1);
+  auto loss = mx::contiguous(mx::logsumexp(logits, 1) - chosen);
+  mx::eval(loss);
+  return {loss.data<float>(), loss.data<float>() + loss.size()};
+}
+
+struct Sums {
+  double loss = 0;
+  double squares = 0;
+  uint64_t count = 0;
+};
+
+void add_window(const nn::LanguageModel& model,
+                std::span<const int32_t> ids,
+                size_t first_predicted,
+                Sums& sums) {
+  auto hidden = hidden_states(model, ids);
+  // Row i predicts token i + 1; the last row predicts nothing.
+  auto first = static_cast<int>(first_predicted) - 1;
+  auto last = static_cast<int>(ids.size()) - 1;
+  auto width = hidden.shape(1);
+  auto vocab = model.logits(mx::slice(hidden, {0, 0}, {1, width})).shape(-1);
+  for (auto [start, count] : row_pieces(last - first, vocab)) {
+    int row = first + start;
+    auto logits =
+        logits_of(model, mx::slice(hidden, {row, 0}, {row + count, width}));
+    auto targets = mx::array(ids.begin() + row + 1, {count}, mx::int32);
+    for (double loss : losses(logits, targets)) {
+      sums.loss += loss;
+      sums.squares += loss * loss;
+      ++sums.count;
+    }
+  }
+}
+
+}  // namespace
+
+Perplexity perplexity(const nn::LanguageModel& model,
+                      std::span<const int32_t> ids,
+                      const PerplexityOptions& options,
+                      const Progress& progress) {
+  auto start = std::chrono::steady_clock::now();
+  Sums sums;
+  for (const auto& window :
+       windows(ids.size(), options.window, options.stride)) {
+    add_window(model,
+               ids.subspan(window.start, window.length),
+               window.first_predicted,
+               sums);
+    if (progress) {
+      progress({"perplexity", window.start + window.length, ids.size()});
+    }
+  }
+  auto count = static_cast<double>(sums.count);
+  double mean = sums.loss / count;
+  double variance = std::max(0.0, sums.squares / count - mean * mean);
+  std::chrono::duration<double> elapsed =
+      std::chrono::steady_clock::now() - start;
+  return {.perplexity = std::exp(mean),
+          .mean_nll = mean,
+          .standard_error = std::sqrt(variance / count),
+          .tokens = ids.size(),
+          .predicted = sums.count,
+          .window = options.window,
+          .stride = options.stride == 0 ? options.window : options.stride,
+          .seconds = elapsed.count()};
+}
+
+Perplexity perplexity(const arch::LoadedModel& model,
+                      std::span<const int32_t> ids,
+                      const PerplexityOptions& options,
+                      const Progress& progress) {
+  return perplexity(model.model(), ids, options, progress);
+}
+
+Json to_json(const Perplexity& p) {
+  return {{"perplexity", p.perplexity},
+          {"mean_nll", p.mean_nll},
+          {"standard_error", p.standard_error},
+          {"tokens", p.tokens},
+          {"predicted", p.predicted},
+          {"window", p.window},
+          {"stride", p.stride},
+          {"seconds", p.seconds}};
+}
+
+}  // namespace assay

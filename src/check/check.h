@@ -50,8 +50,8 @@ struct CheckReport {
   std::filesystem::path path;
   std::string architecture;  ///< empty where not known
   Verdict verdict = Verdict::undecided;
-  std::vector<CheckStep> steps;     ///< in order
-  std::vector<Finding> findings;    ///< in the order of the steps
+  std::vector<CheckStep> steps;   ///< in order
+  std::vector<Finding> findings;  ///< in the order of the steps
 };
 
 /** A folder, a GGUF, or a .safetensors file by itself (then there is no tree

@@ -30,10 +30,10 @@ struct DoctorReport {
   bool uses_gpu = false;
   MachineInfo machine;
   double memory_used = 0;  ///< share of RAM that is not free, 0 to 1
-  std::string blas;       ///< "OpenBLAS", "Accelerate", "reference", "unknown"
-  std::string blas_file;  ///< the library that cblas_sgemm comes from
-  std::string simd;       ///< instruction set of the CPU kernels
-  int threads = 0;        ///< of the CPU kernels
+  std::string blas;        ///< "OpenBLAS", "Accelerate", "reference", "unknown"
+  std::string blas_file;   ///< the library that cblas_sgemm comes from
+  std::string simd;        ///< instruction set of the CPU kernels
+  int threads = 0;         ///< of the CPU kernels
   /** "sgemm" (GFLOP/s, BLAS on all its threads), "memory bandwidth" (GB/s,
    * reads). */
   std::vector<Measurement> measurements;

@@ -18,6 +18,7 @@
 #include "assay/core/json.h"
 #include "assay/core/measurement.h"
 #include "assay/core/quantization.h"
+#include "assay/nn/loader.h"
 #include "assay/nn/parameter.h"
 
 namespace assay {
@@ -32,7 +33,8 @@ struct FitOptions {
   int group_size = 64;
   /** Instead of `bits`: how each quantizable parameter is to be stored;
    * nothing: as 16-bit floats. */
-  std::function<std::optional<Quantization>(const nn::ParameterSpec&)> recipe;
+  std::function<std::optional<Quantization>(const nn::ParameterSpec&)> recipe =
+      {};
   /** Bits of the KV cache; 0: as activations. */
   int kv_bits = 0;
   int kv_group_size = 64;
@@ -42,10 +44,10 @@ struct FitOptions {
 
 /** Memory that a model may use. */
 struct MemoryLimit {
-  std::string device;   ///< "CPU", "Apple M2 Max", "NVIDIA H100..."
-  uint64_t total = 0;   ///< RAM, working set limit of Metal, memory of the GPU
-  uint64_t free = 0;    ///< of it now
-  std::string what;     ///< which of these `total` is
+  std::string device;  ///< "CPU", "Apple M2 Max", "NVIDIA H100..."
+  uint64_t total = 0;  ///< RAM, working set limit of Metal, memory of the GPU
+  uint64_t free = 0;   ///< of it now
+  std::string what;    ///< which of these `total` is
 };
 
 MemoryLimit memory_limit();
@@ -55,9 +57,7 @@ struct MemoryNeed {
   uint64_t kv_cache = 0;
   uint64_t activations = 0;  ///< peak of one step beyond weights and cache
   uint64_t program = 0;      ///< what the program itself takes
-  uint64_t total() const {
-    return weights + kv_cache + activations + program;
-  }
+  uint64_t total() const { return weights + kv_cache + activations + program; }
 };
 
 /** A change that makes it fit. */

@@ -434,6 +434,10 @@ void load_weights(const std::vector<ParameterSpec>& parameters,
     if (!spec.quantizable() && weight.data.dtype() != *activations) {
       weight.data = mx::astype(weight.data, *activations);
     }
+    // What was rewritten is done with its source: without this, the resident
+    // set holds the file and the model. Borrowed pages come back when read.
+    mx::eval(weight.data);
+    reader.release(*location);
     spec.parameter->value = std::move(weight);
   }
   std::vector<array> made;

@@ -1,0 +1,270 @@
+#include "assay/check/rules.h"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "assay/formats/quantization_config.h"
+
+namespace assay::rules {
+namespace {
+
+bool mlx_has(DType dtype) {
+  switch (dtype) {
+    case DType::f64:
+    case DType::f8_e4m3:
+    case DType::f8_e5m2:
+    case DType::f8_e8m0:
+    case DType::f6_e2m3:
+    case DType::f6_e3m2:
+    case DType::f4:
+      return false;
+    default:
+      return true;
+  }
+}
+
+std::optional<double> number(const Json& object, const char* name) {
+  auto entry = object.find(name);
+  return entry != object.end() && entry->is_number()
+             ? std::optional(entry->get<double>())
+             : std::nullopt;
+}
+
+void require(Findings& findings,
+             bool holds,
+             const std::string& where,
+             std::string expected,
+             double actual) {
+  if (!holds) {
+    findings.push_back(make_finding("rope.inconsistent",
+                                    where,
+                                    std::move(expected),
+                                    fmt::format("{}", actual)));
+  }
+}
+
+void check_rope(Findings& findings,
+                const Json& rope,
+                const ModelReport& report,
+                const std::string& where) {
+  auto field = [&](const char* name) {
+    return fmt::format("{}.{}", where, name);
+  };
+  auto theta = number(rope, "rope_theta");
+  if (theta) {
+    require(findings, *theta > 1, field("rope_theta"), "more than 1", *theta);
+  }
+  auto factor = number(rope, "factor");
+  if (factor) {
+    require(findings, *factor >= 1, field("factor"), "at least 1", *factor);
+  }
+  auto original = number(rope, "original_max_position_embeddings");
+  if (original && report.sizes.context) {
+    require(findings,
+            *original <= static_cast<double>(*report.sizes.context),
+            field("original_max_position_embeddings"),
+            fmt::format("at most the context, {}", *report.sizes.context),
+            *original);
+  }
+  auto low = number(rope, "low_freq_factor");
+  auto high = number(rope, "high_freq_factor");
+  if (low && high) {
+    require(findings,
+            *low < *high,
+            field("low_freq_factor"),
+            fmt::format("less than high_freq_factor, {}", *high),
+            *low);
+  }
+}
+
+// The parameter that is the embedding of tokens, as stored.
+const Match* embedding_of(const Declared& declared) {
+  auto match = std::ranges::find_if(declared.matches, [](const Match& m) {
+    return m.spec->role() == nn::Role::embedding && m.shape.size() == 2;
+  });
+  return match == declared.matches.end() ? nullptr : &*match;
+}
+
+bool has_head(const Declared& declared) {
+  auto is_head = [](const nn::ParameterSpec* spec) {
+    return spec->role() == nn::Role::head;
+  };
+  return std::ranges::any_of(declared.missing, is_head) ||
+         std::ranges::any_of(declared.matches, [&](const Match& match) {
+           return is_head(match.spec);
+         });
+}
+
+}  // namespace
+
+Findings mlx_types(const ModelFiles& model) {
+  std::map<DType, std::vector<const TensorInfo*>> found;
+  for (const auto& tensor : model.tensors) {
+    if (!mlx_has(tensor.dtype)) {
+      found[tensor.dtype].push_back(&tensor);
+    }
+  }
+  Findings findings;
+  for (const auto& [dtype, tensors] : found) {
+    findings.push_back(
+        make_finding("mlx.no-type",
+                     tensors.front()->name,
+                     "a type that MLX has (F32, F16, BF16, integers)",
+                     fmt::format("{} in {} tensor{}",
+                                 name(dtype),
+                                 tensors.size(),
+                                 tensors.size() == 1 ? "" : "s")));
+  }
+  return findings;
+}
+
+Findings rope(const ModelReport& report, const std::string& where) {
+  Findings findings;
+  if (!report.rope.is_object()) {
+    return findings;
+  }
+  check_rope(findings, report.rope, report, where + ": rope");
+  for (const auto& [kind, settings] : report.rope.items()) {
+    if (settings.is_object()) {
+      check_rope(
+          findings, settings, report, fmt::format("{}: rope.{}", where, kind));
+    }
+  }
+  return findings;
+}
+
+Findings quantization(const arch::Tree& tree,
+                      const Declared& declared,
+                      const std::string& where) {
+  auto block = quantization_config(tree.config, where);
+  bool any = std::ranges::any_of(declared.matches, [](const Match& match) {
+    return match.location.scales != nullptr;
+  });
+  if (!block || any || declared.matches.empty()) {
+    return {};
+  }
+  return {make_finding("quantization.unused",
+                       where,
+                       fmt::format("weights in {} bits, groups of {}",
+                                   block->standard.bits,
+                                   block->standard.group_size),
+                       "no scales beside any weight")};
+}
+
+std::vector<const TensorInfo*> head_copies(const Declared& declared) {
+  std::vector<const TensorInfo*> copies;
+  const auto* embedding = embedding_of(declared);
+  if (embedding == nullptr || has_head(declared)) {
+    return copies;
+  }
+  const auto& stored = *embedding->location.tensors.front();
+  for (const auto* list : {&declared.unexpected, &declared.ignored}) {
+    for (const auto* tensor : *list) {
+      if (tensor->shape == stored.shape) {
+        copies.push_back(tensor);
+      }
+    }
+  }
+  return copies;
+}
+
+Findings tensors(const Declared& declared) {
+  auto copies = head_copies(declared);
+  Findings findings;
+  for (auto finding : declared.findings) {
+    auto named = [&](const auto* one) { return one->name == finding.where; };
+    auto missing = std::ranges::find_if(declared.missing, named);
+    if (finding.id == "tensor.missing" && missing != declared.missing.end() &&
+        (*missing)->role() == nn::Role::head) {
+      finding = make_finding("head.missing",
+                             finding.where,
+                             finding.expected,
+                             "none, and tie_word_embeddings false");
+    } else if (finding.id == "tensor.unexpected" &&
+               std::ranges::any_of(copies, named)) {
+      finding = make_finding("head.tied-copy",
+                             finding.where,
+                             "no output head beside a tied embedding",
+                             finding.actual);
+    }
+    findings.push_back(std::move(finding));
+  }
+  return findings;
+}
+
+namespace {
+
+Findings vocabulary(const ModelReport& report, const std::string& where) {
+  auto ids = static_cast<int64_t>(report.tokenizer.vocabulary);
+  auto rows = report.sizes.vocabulary.value_or(ids);
+  if (ids == rows) {
+    return {};
+  }
+  return {make_finding(ids > rows ? "tokenizer.vocab-exceeds-embedding"
+                                  : "tokenizer.vocab-padding",
+                       where,
+                       fmt::format("{} rows in the embedding", ids),
+                       fmt::format("{}", rows))};
+}
+
+Findings special_tokens(const ModelReport& report, const std::string& where) {
+  Findings findings;
+  bool ends = false;
+  for (const auto& special : report.tokenizer.special) {
+    ends = ends || special.name == "eos";
+    auto rows = report.sizes.vocabulary;
+    if (special.id && rows && *special.id >= *rows) {
+      findings.push_back(
+          make_finding("special-token.out-of-range",
+                       fmt::format("{}: {}_token_id", where, special.name),
+                       fmt::format("an id below {}", *rows),
+                       fmt::format("{}", *special.id)));
+      if (special.name == "pad") {  // only training would look it up
+        findings.back().severity = Severity::warning;
+      }
+    }
+  }
+  if (!ends) {
+    findings.push_back(make_finding("special-token.no-eos",
+                                    where,
+                                    "a token that ends a generation",
+                                    "none"));
+  }
+  return findings;
+}
+
+}  // namespace
+
+Findings tokenizer(const ModelFiles& model, const ModelReport& report) {
+  auto where = model.path.string();
+  const auto& summary = report.tokenizer;
+  if (!summary.present) {
+    auto finding = make_finding("tokenizer.missing",
+                                where,
+                                "tokenizer.json, or a vocabulary in the GGUF",
+                                "neither");
+    finding.severity = Severity::warning;  // the model itself can be run
+    return {finding};
+  }
+  auto findings = vocabulary(report, where);
+  std::ranges::move(special_tokens(report, where),
+                    std::back_inserter(findings));
+  const auto& config = model.tokenizer_config;
+  auto length =
+      config.is_object() ? number(config, "model_max_length") : std::nullopt;
+  constexpr double kNoLimit = 1e15;  // transformers writes 1e30 for "none"
+  if (length && report.sizes.context && *length < kNoLimit &&
+      *length > static_cast<double>(*report.sizes.context)) {
+    findings.push_back(make_finding(
+        "tokenizer.context",
+        where + "/tokenizer_config.json: model_max_length",
+        fmt::format("at most the context, {}", *report.sizes.context),
+        fmt::format("{}", *length)));
+  }
+  return findings;
+}
+
+}  // namespace assay::rules

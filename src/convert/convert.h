@@ -84,31 +84,31 @@ struct ConvertedTensor {
 /** How far the result's logits are from the source's, on one short text. */
 struct Drift {
   int tokens = 0;
-  std::string text;  ///< empty: pseudo-random ids, as there is no tokenizer
-  double mean_abs = 0;       ///< of the difference of logits
+  std::string text;     ///< empty: pseudo-random ids, as there is no tokenizer
+  double mean_abs = 0;  ///< of the difference of logits
   double max_abs = 0;
-  double kl = 0;             ///< mean of KL(source || result), nats a token
-  double top1_agreement = 0; ///< share of positions, 0 to 1
+  double kl = 0;              ///< mean of KL(source || result), nats a token
+  double top1_agreement = 0;  ///< share of positions, 0 to 1
 };
 
 struct ConvertReport {
   std::filesystem::path source, destination;
   ConvertTarget to = ConvertTarget::mlx;
-  std::string architecture;      ///< model_type
-  uint64_t tensors = 0;          ///< parameters written
-  uint64_t parameters = 0;       ///< their elements
-  uint64_t source_bytes = 0;     ///< of tensor data
-  uint64_t bytes = 0;            ///< of tensor data written
+  std::string architecture;   ///< model_type
+  uint64_t tensors = 0;       ///< parameters written
+  uint64_t parameters = 0;    ///< their elements
+  uint64_t source_bytes = 0;  ///< of tensor data
+  uint64_t bytes = 0;         ///< of tensor data written
   double bits_per_weight = 0;
-  int files = 0;                 ///< that hold tensors
+  int files = 0;                             ///< that hold tensors
   std::optional<Quantization> quantization;  ///< the most common
-  uint64_t quantized = 0;        ///< matrices stored quantized
-  uint64_t exact = 0;            ///< parameters whose values did not change
+  uint64_t quantized = 0;                    ///< matrices stored quantized
+  uint64_t exact = 0;  ///< parameters whose values did not change
   std::vector<ConvertedTensor> changed;  ///< the others
   std::vector<Finding> findings;
   std::optional<Drift> drift;
-  double seconds = 0;            ///< of reading and writing, no verification
-  uint64_t peak_bytes = 0;       ///< largest resident set, before verification
+  double seconds = 0;       ///< of reading and writing, no verification
+  uint64_t peak_bytes = 0;  ///< largest resident set, before verification
 };
 
 /** Converts `source` (anything open_model takes) to `destination`. Progress

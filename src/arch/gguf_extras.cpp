@@ -1,0 +1,87 @@
+#include "assay/arch/gguf_extras.h"
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "assay/arch/llm/common.h"
+
+namespace assay::arch {
+namespace {
+
+// Latent attention: GGUF has the width of whole keys and values, inside the
+// latent's space and outside it.
+void add_latent_attention(const Architecture& architecture,
+                          const Json& config,
+                          GgufMetadata& metadata) {
+  for (const char* field :
+       {"kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim"}) {
+    if (!config.contains(field)) {
+      return;
+    }
+  }
+  auto reader = ConfigReader(config, "config.json");
+  int rank = reader.dimension("kv_lora_rank");
+  int rotated = reader.dimension("qk_rope_head_dim");
+  int plain = reader.dimension("qk_nope_head_dim");
+  auto set = [&](const char* key, int value) {
+    metadata.set(std::string(architecture.gguf) + ".attention." + key,
+                 gguf_u32(static_cast<uint32_t>(value)));
+  };
+  set("head_count_kv", 1);
+  set("key_length", rank + rotated);
+  set("value_length", rank);
+  set("key_length_mla", plain + rotated);
+}
+
+}  // namespace
+
+GgufMetadata gguf_metadata(const Architecture& architecture,
+                           const Json& config) {
+  auto whole = config;
+  const auto constants = Json::parse(architecture.gguf_constants);
+  for (const auto& [field, value] : constants.items()) {
+    if (!whole.contains(field)) {
+      whole[field] = value;
+    }
+  }
+  // One number of experts under the names of two library versions.
+  for (auto [name, other] : {std::pair("num_experts", "num_local_experts"),
+                             std::pair("num_local_experts", "num_experts")}) {
+    if (!whole.contains(name) && whole.contains(other)) {
+      whole[name] = Json(whole[other]);
+    }
+  }
+  auto metadata =
+      metadata_from_config(whole, architecture.gguf, architecture.gguf_keys);
+  add_latent_attention(architecture, whole, metadata);
+  return metadata;
+}
+
+std::vector<GgufFactors> gguf_rope_factors(const Json& config) {
+  auto reader = ConfigReader(config, "config.json");
+  if (reader.find("rope_theta") == nullptr &&
+      reader.find("rope_parameters") == nullptr) {
+    return {};
+  }
+  auto rope = rope_config(reader);
+  if (rope.type == "longrope") {
+    return {{"rope_factors_long.weight", rope.long_factor},
+            {"rope_factors_short.weight", rope.short_factor}};
+  }
+  if (rope.type != "llama3") {
+    return {};
+  }
+  int dims = attention_config(reader).head_dim;
+  auto plain = rope;
+  plain.type = "default";
+  auto scaled = nn::rope_periods(rope, dims);
+  auto base = nn::rope_periods(plain, dims);
+  GgufFactors factors{"rope_freqs.weight", {}};
+  for (size_t i = 0; i < scaled.size(); ++i) {
+    factors.values.push_back(scaled[i] / base[i]);
+  }
+  return {factors};
+}
+
+}  // namespace assay::arch

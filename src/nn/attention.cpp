@@ -125,12 +125,18 @@ array attention(const array& q,
 }
 
 array split_heads(const array& x, int heads) {
+  if (x.shape(1) == 1) {  // one position: nothing to exchange
+    return mx::reshape(x, {x.shape(0), heads, 1, x.shape(2) / heads});
+  }
   return mx::transpose(
       mx::reshape(x, {x.shape(0), x.shape(1), heads, x.shape(2) / heads}),
       {0, 2, 1, 3});
 }
 
 array join_heads(const array& x) {
+  if (x.shape(2) == 1) {
+    return mx::reshape(x, {x.shape(0), 1, x.shape(1) * x.shape(3)});
+  }
   return mx::reshape(mx::transpose(x, {0, 2, 1, 3}),
                      {x.shape(0), x.shape(2), x.shape(1) * x.shape(3)});
 }

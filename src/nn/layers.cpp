@@ -9,6 +9,7 @@
 #include <mlx/ops.h>
 
 #include "assay/core/finding.h"
+#include "assay/kernels/fused.h"
 
 namespace assay::nn {
 namespace mx = mlx::core;
@@ -103,7 +104,7 @@ array RmsNorm::operator()(const array& x) const {
     if (offset_ != 0) {
       scale = scale + array(offset_, x.dtype());
     }
-    return mx::fast::rms_norm(x, scale, eps_);
+    return kernels::rms_norm(x, scale, eps_);
   });
 }
 
@@ -172,6 +173,11 @@ array activate(Activation activation, const array& x) {
   throw std::logic_error("unknown activation");
 }
 
+array gated(Activation activation, const array& gate, const array& up) {
+  return activation == Activation::silu ? kernels::silu_gate(gate, up)
+                                        : activate(activation, gate) * up;
+}
+
 GatedMlp::GatedMlp(int width, int inner, Activation activation, bool bias)
     : gate(width, inner, {.bias = bias}),
       up(width, inner, {.bias = bias}),
@@ -183,7 +189,7 @@ GatedMlp::GatedMlp(int width, int inner, Activation activation, bool bias)
 }
 
 array GatedMlp::operator()(const array& x) const {
-  return down(activate(activation_, gate(x)) * up(x));
+  return down(gated(activation_, gate(x), up(x)));
 }
 
 }  // namespace assay::nn

@@ -82,6 +82,8 @@ enum class Activation { silu, gelu, gelu_tanh, relu, relu_squared };
 Activation activation_from_name(const std::string& name,
                                 const std::string& where);
 array activate(Activation activation, const array& x);
+/** activate(gate) * up. */
+array gated(Activation activation, const array& gate, const array& up);
 
 /** down(act(gate(x)) * up(x)): the gated MLP of Llama and its kin. */
 class GatedMlp : public Module {

@@ -5,10 +5,9 @@
 #include <numbers>
 
 #include <fmt/format.h>
-#include <mlx/fast.h>
-#include <mlx/ops.h>
 
 #include "assay/core/finding.h"
+#include "assay/kernels/fused.h"
 
 namespace assay::nn {
 namespace mx = mlx::core;
@@ -179,19 +178,7 @@ mx::array Rope::operator()(const mx::array& x, int offset, int context) const {
   std::vector<float> scratch;
   const auto& chosen =
       periods(std::max(context, offset + x.shape(-2)), scratch);
-  auto freqs =
-      mx::array(chosen.begin(), {static_cast<int>(chosen.size())}, mx::float32);
-  auto rotated =
-      mx::fast::rope(x, dims_, interleaved_, std::nullopt, 1.0f, offset, freqs);
-  if (scale_ == 1) {
-    return rotated;
-  }
-  auto scale = mx::array(scale_, x.dtype());
-  if (dims_ == x.shape(-1)) {
-    return rotated * scale;
-  }
-  auto parts = mx::split(rotated, mx::Shape{dims_}, -1);
-  return mx::concatenate({parts[0] * scale, parts[1]}, -1);
+  return kernels::rope(x, chosen, interleaved_, offset, scale_);
 }
 
 }  // namespace assay::nn

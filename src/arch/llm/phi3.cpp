@@ -23,7 +23,7 @@ class FusedMlp : public nn::Module {
 
   nn::array operator()(const nn::array& x) const {
     auto parts = mlx::core::split(gate_up_(x), 2, -1);
-    return down_(nn::activate(activation_, parts[0]) * parts[1]);
+    return down_(nn::gated(activation_, parts[0], parts[1]));
   }
 
  private:

@@ -1,0 +1,371 @@
+#include "assay/kernels/fused.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <mlx/allocator.h>
+#include <mlx/device.h>
+#include <mlx/fast.h>
+#include <mlx/ops.h>
+#include <mlx/primitives.h>
+#include <mlx/scheduler.h>
+#include <mlx/stream.h>
+#include <mlx/transforms.h>
+
+#include "assay/kernels/linear.h"
+#include "assay/kernels/pool.h"
+
+namespace assay::kernels {
+namespace mx = mlx::core;
+namespace {
+
+using Arrays = std::vector<mx::array>;
+
+// The rows of x along its last axis, wherever they lie.
+class Rows {
+ public:
+  explicit Rows(const mx::array& x)
+      : data_(x.data<float>()),
+        width_(static_cast<size_t>(x.shape(-1))),
+        stride_(x.strides().back()),
+        shape_(x.shape().begin(), x.shape().end() - 1),
+        strides_(x.strides().begin(), x.strides().end() - 1),
+        contiguous_(x.flags().row_contiguous) {}
+
+  /** Row `index` in row-major order; copied to `scratch` if its values do not
+   * stand side by side. */
+  const float* at(size_t index, std::vector<float>& scratch) const {
+    if (contiguous_) {
+      return data_ + index * width_;
+    }
+    int64_t offset = 0;
+    for (size_t axis = shape_.size(); axis-- > 0;) {
+      auto size = static_cast<size_t>(shape_[axis]);
+      offset += static_cast<int64_t>(index % size) * strides_[axis];
+      index /= size;
+    }
+    const float* row = data_ + offset;
+    if (stride_ == 1) {
+      return row;
+    }
+    scratch.resize(width_);
+    for (size_t i = 0; i < width_; ++i) {
+      scratch[i] = row[static_cast<int64_t>(i) * stride_];
+    }
+    return scratch.data();
+  }
+
+  size_t width() const { return width_; }
+
+ private:
+  const float* data_;
+  size_t width_;
+  int64_t stride_;
+  mx::Shape shape_;
+  mx::Strides strides_;
+  bool contiguous_;
+};
+
+// Calls job(first, last) over rows: at once if they are few, else in pieces on
+// all threads.
+template <class Job>
+void over_rows(size_t rows, size_t width, const Job& job) {
+  constexpr size_t kPiece = 16384;  // values: some microseconds of work
+  size_t count = std::max<size_t>(1, kPiece / std::max<size_t>(1, width));
+  if (rows <= count) {
+    job(size_t{0}, rows);
+    return;
+  }
+  parallel_for((rows + count - 1) / count, [&](size_t piece) {
+    job(piece * count, std::min(rows, (piece + 1) * count));
+  });
+}
+
+// A node whose gradients are those of `fallback`, and whose output has the
+// shape of its first input. Work is a struct with
+// `void operator()(const Arrays& inputs, mx::array& out) const`.
+template <class Work>
+class Fused : public mx::Primitive {
+ public:
+  Fused(mx::Stream stream,
+        std::function<Arrays(Arrays)> fallback,
+        const char* name,
+        Work work)
+      : Primitive(stream),
+        fallback_(std::move(fallback)),
+        name_(name),
+        work_(std::move(work)) {}
+
+  const char* name() const override { return name_; }
+  void eval_gpu(const Arrays&, Arrays&) override {
+    throw std::runtime_error(std::string(name_) +
+                             " has no GPU implementation.");
+  }
+  void eval_cpu(const Arrays& inputs, Arrays& outputs) override {
+    outputs[0].set_data(mx::allocator::malloc(outputs[0].nbytes()));
+    Arrays weak;
+    for (const auto& input : inputs) {
+      weak.push_back(mx::array::unsafe_weak_copy(input));
+    }
+    mx::scheduler::enqueue(
+        stream(),
+        [work = work_,
+         weak = std::move(weak),
+         out = mx::array::unsafe_weak_copy(outputs[0])]() mutable {
+          if (out.size() > 0) {
+            work(weak, out);
+          }
+        });
+  }
+  std::vector<mx::Shape> output_shapes(const Arrays& inputs) override {
+    return {inputs[0].shape()};
+  }
+
+  Arrays vjp(const Arrays& primals,
+             const Arrays& cotangents,
+             const std::vector<int>& argnums,
+             const Arrays&) override {
+    auto all = mx::vjp(fallback_, primals, cotangents).second;
+    Arrays wanted;
+    for (int i : argnums) {
+      wanted.push_back(all[static_cast<size_t>(i)]);
+    }
+    return wanted;
+  }
+  Arrays jvp(const Arrays& primals,
+             const Arrays& tangents,
+             const std::vector<int>& argnums) override {
+    Arrays all;
+    for (const auto& primal : primals) {
+      all.push_back(mx::zeros_like(primal));
+    }
+    for (size_t i = 0; i < argnums.size(); ++i) {
+      all[static_cast<size_t>(argnums[i])] = tangents[i];
+    }
+    return mx::jvp(fallback_, primals, all).second;
+  }
+
+ private:
+  std::function<Arrays(Arrays)> fallback_;
+  const char* name_;
+  Work work_;
+};
+
+template <class Work>
+mx::array fuse(const char* name,
+               Arrays inputs,
+               std::function<Arrays(Arrays)> fallback,
+               Work work) {
+  for (auto& input : inputs) {
+    input = mx::astype(input, mx::float32);
+  }
+  auto primitive =
+      std::make_shared<Fused<Work>>(mx::default_stream(mx::default_device()),
+                                    std::move(fallback),
+                                    name,
+                                    std::move(work));
+  auto shape = inputs[0].shape();
+  return mx::array(
+      std::move(shape), mx::float32, std::move(primitive), std::move(inputs));
+}
+
+struct NormWork {
+  float eps;
+
+  static float sum_of_squares(const float* x, size_t width) {
+    constexpr size_t kLanes = 16;
+    float sums[kLanes] = {};
+    size_t i = 0;
+    for (; i + kLanes <= width; i += kLanes) {
+      for (size_t lane = 0; lane < kLanes; ++lane) {
+        sums[lane] += x[i + lane] * x[i + lane];
+      }
+    }
+    float sum = 0;
+    for (; i < width; ++i) {
+      sum += x[i] * x[i];
+    }
+    for (float part : sums) {
+      sum += part;
+    }
+    return sum;
+  }
+
+  void operator()(const Arrays& inputs, mx::array& out) const {
+    Rows x(inputs[0]);
+    std::vector<float> copy;
+    const float* weight = Rows(inputs[1]).at(0, copy);
+    size_t width = x.width();
+    float* to = out.data<float>();
+    over_rows(out.size() / width, width, [&](size_t first, size_t last) {
+      std::vector<float> scratch;
+      for (size_t r = first; r < last; ++r) {
+        const float* row = x.at(r, scratch);
+        float mean = sum_of_squares(row, width) / static_cast<float>(width);
+        float factor = 1 / std::sqrt(mean + eps);
+        for (size_t i = 0; i < width; ++i) {
+          to[r * width + i] = row[i] * factor * weight[i];
+        }
+      }
+    });
+  }
+};
+
+struct RopeWork {
+  std::vector<float> periods;
+  bool interleaved;
+  int offset;
+  float scale;
+
+  // Cosines, then sines, of each position: [length, 2, pairs].
+  std::vector<float> angles(size_t length) const {
+    size_t pairs = periods.size();
+    std::vector<float> table(2 * pairs * length);
+    for (size_t t = 0; t < length; ++t) {
+      float position = static_cast<float>(offset) + static_cast<float>(t);
+      float* cosines = table.data() + 2 * pairs * t;
+      for (size_t i = 0; i < pairs; ++i) {
+        float angle = position * (1 / periods[i]);
+        cosines[i] = std::cos(angle) * scale;
+        cosines[pairs + i] = std::sin(angle) * scale;
+      }
+    }
+    return table;
+  }
+
+  void rotate(const float* x, const float* cosines, float* to) const {
+    size_t pairs = periods.size();
+    const float* sines = cosines + pairs;
+    if (interleaved) {
+      for (size_t i = 0; i < pairs; ++i) {
+        float a = x[2 * i], b = x[2 * i + 1];
+        to[2 * i] = a * cosines[i] - b * sines[i];
+        to[2 * i + 1] = a * sines[i] + b * cosines[i];
+      }
+      return;
+    }
+    for (size_t i = 0; i < pairs; ++i) {
+      float a = x[i], b = x[pairs + i];
+      to[i] = a * cosines[i] - b * sines[i];
+      to[pairs + i] = a * sines[i] + b * cosines[i];
+    }
+  }
+
+  void operator()(const Arrays& inputs, mx::array& out) const {
+    Rows x(inputs[0]);
+    size_t width = x.width();
+    auto length = static_cast<size_t>(out.shape(-2));
+    size_t rotated = 2 * periods.size();
+    auto table = angles(length);
+    float* to = out.data<float>();
+    over_rows(out.size() / width, width, [&](size_t first, size_t last) {
+      std::vector<float> scratch;
+      for (size_t r = first; r < last; ++r) {
+        const float* row = x.at(r, scratch);
+        rotate(row, table.data() + rotated * (r % length), to + r * width);
+        std::copy(row + rotated, row + width, to + r * width + rotated);
+      }
+    });
+  }
+};
+
+struct SiluGateWork {
+  void operator()(const Arrays& inputs, mx::array& out) const {
+    Rows gate(inputs[0]), up(inputs[1]);
+    size_t width = gate.width();
+    float* to = out.data<float>();
+    over_rows(out.size() / width, width, [&](size_t first, size_t last) {
+      std::vector<float> gate_scratch, up_scratch;
+      for (size_t r = first; r < last; ++r) {
+        const float* g = gate.at(r, gate_scratch);
+        const float* u = up.at(r, up_scratch);
+        for (size_t i = 0; i < width; ++i) {
+          to[r * width + i] = g[i] / (1 + std::exp(-g[i])) * u[i];
+        }
+      }
+    });
+  }
+};
+
+mx::array rope_by_mlx(const mx::array& x,
+                      const std::vector<float>& periods,
+                      bool interleaved,
+                      int offset,
+                      float scale) {
+  int dims = 2 * static_cast<int>(periods.size());
+  auto freqs = mx::array(periods.begin(), {dims / 2}, mx::float32);
+  auto rotated =
+      mx::fast::rope(x, dims, interleaved, std::nullopt, 1.0f, offset, freqs);
+  if (scale == 1) {
+    return rotated;
+  }
+  auto factor = mx::array(scale, x.dtype());
+  if (dims == x.shape(-1)) {
+    return rotated * factor;
+  }
+  auto parts = mx::split(rotated, mx::Shape{dims}, -1);
+  return mx::concatenate({parts[0] * factor, parts[1]}, -1);
+}
+
+void check_rope(const mx::array& x, size_t pairs) {
+  if (x.ndim() != 4 || pairs == 0 ||
+      2 * pairs > static_cast<size_t>(x.shape(-1))) {
+    throw std::invalid_argument(
+        "[rope] x must have four axes, the last as wide as the rotated pairs");
+  }
+}
+
+}  // namespace
+
+mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps) {
+  bool fits =
+      x.ndim() > 0 && weight.ndim() == 1 && weight.shape(0) == x.shape(-1);
+  if (!on_cpu() || !fits) {  // MLX says what does not fit
+    return mx::fast::rms_norm(x, weight, eps);
+  }
+  return fuse(
+      "RmsNorm",
+      {x, weight},
+      [eps](Arrays in) {
+        return Arrays{mx::fast::rms_norm(in[0], in[1], eps)};
+      },
+      NormWork{eps});
+}
+
+mx::array rope(const mx::array& x,
+               std::span<const float> periods,
+               bool interleaved,
+               int offset,
+               float scale) {
+  check_rope(x, periods.size());
+  std::vector<float> kept(periods.begin(), periods.end());
+  if (!on_cpu()) {
+    return rope_by_mlx(x, kept, interleaved, offset, scale);
+  }
+  return fuse(
+      "Rope",
+      {x},
+      [kept, interleaved, offset, scale](Arrays in) {
+        return Arrays{rope_by_mlx(in[0], kept, interleaved, offset, scale)};
+      },
+      RopeWork{kept, interleaved, offset, scale});
+}
+
+mx::array silu_gate(const mx::array& gate, const mx::array& up) {
+  if (!on_cpu() || gate.shape() != up.shape() || gate.ndim() == 0) {
+    return gate * mx::sigmoid(gate) * up;
+  }
+  return fuse(
+      "SiluGate",
+      {gate, up},
+      [](Arrays in) { return Arrays{in[0] * mx::sigmoid(in[0]) * in[1]}; },
+      SiluGateWork{});
+}
+
+}  // namespace assay::kernels

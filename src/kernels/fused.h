@@ -1,0 +1,34 @@
+#pragma once
+
+// Small operations between matrix products, each one node of the graph on the
+// CPU, where MLX makes each of many: at one token a step, making and queueing
+// nodes costs more than computing them. On Metal and CUDA they are MLX's own.
+// Gradients are those of MLX's operations.
+
+#include <span>
+
+#include <mlx/array.h>
+
+namespace assay::kernels {
+
+/** x / sqrt(mean(x^2) + eps) * weight, over the last axis (Zhang and Sennrich
+ * 2019). weight [width]. */
+mlx::core::array rms_norm(const mlx::core::array& x,
+                          const mlx::core::array& weight,
+                          float eps);
+
+/** Rotates x [batch, heads, length, dim] (Su et al. 2021): of the first 2 *
+ * periods.size() values of each head, pair i turns by position / periods[i];
+ * pairs are neighbours if `interleaved`, else from two halves. Positions are
+ * `offset`, `offset` + 1... Rotated values are multiplied by `scale`. */
+mlx::core::array rope(const mlx::core::array& x,
+                      std::span<const float> periods,
+                      bool interleaved,
+                      int offset,
+                      float scale);
+
+/** gate * sigmoid(gate) * up, of one shape. */
+mlx::core::array silu_gate(const mlx::core::array& gate,
+                           const mlx::core::array& up);
+
+}  // namespace assay::kernels

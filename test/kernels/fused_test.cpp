@@ -1,0 +1,123 @@
+// Fused operations against MLX's own, on contiguous and on strided arrays,
+// small ones and ones that are split among threads; gradients too.
+
+#include "assay/kernels/fused.h"
+
+#include <doctest/doctest.h>
+#include <mlx/mlx.h>
+
+using namespace assay::kernels;
+namespace mx = mlx::core;
+
+namespace {
+
+mx::array random(mx::Shape shape, uint64_t seed) {
+  return mx::random::normal(shape, mx::float32, mx::random::key(seed));
+}
+
+float distance(const mx::array& a, const mx::array& b) {
+  REQUIRE(a.shape() == b.shape());
+  return a.size() == 0 ? 0 : mx::max(mx::abs(a - b)).item<float>();
+}
+
+// The same values, lying in memory otherwise.
+std::vector<mx::array> layouts(const mx::array& x) {
+  int last = static_cast<int>(x.ndim()) - 1;
+  auto apart = mx::contiguous(mx::swapaxes(x, -1, last - 1));
+  auto wide = mx::contiguous(mx::concatenate({x, x}, -1));
+  return {x,
+          mx::swapaxes(apart, -1, last - 1),  // rows are columns
+          mx::split(wide, 2, -1)[1]};         // rows with gaps
+}
+
+std::vector<float> periods(int pairs) {
+  std::vector<float> values;
+  for (int i = 0; i < pairs; ++i) {
+    values.push_back(static_cast<float>(i * i) * 3.7f + 1);
+  }
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("rms_norm is MLX's") {
+  for (mx::Shape shape : {mx::Shape{1, 1, 576},
+                          mx::Shape{2, 3, 17},
+                          mx::Shape{1, 100, 576},
+                          mx::Shape{1, 0, 8}}) {
+    auto weight = random({shape.back()}, 1);
+    for (const auto& x : layouts(random(shape, 2))) {
+      CHECK(distance(rms_norm(x, weight, 1e-5f),
+                     mx::fast::rms_norm(x, weight, 1e-5f)) < 1e-5f);
+    }
+  }
+}
+
+TEST_CASE("rope is MLX's, whole heads or a part, halves or neighbours") {
+  for (int length : {1, 5, 300}) {
+    for (const auto& x : layouts(random({1, 3, length, 16}, 3))) {
+      for (int pairs : {8, 5}) {
+        for (bool interleaved : {false, true}) {
+          CAPTURE(length);
+          CAPTURE(pairs);
+          CAPTURE(interleaved);
+          auto p = periods(pairs);
+          auto freqs = mx::array(p.begin(), {pairs}, mx::float32);
+          auto expected = mx::fast::rope(
+              x, 2 * pairs, interleaved, std::nullopt, 1.0f, 11, freqs);
+          CHECK(distance(rope(x, p, interleaved, 11, 1), expected) < 1e-4f);
+          auto parts = mx::split(expected, mx::Shape{2 * pairs}, -1);
+          auto scaled =
+              mx::concatenate({parts[0] * mx::array(1.5f), parts[1]}, -1);
+          CHECK(distance(rope(x, p, interleaved, 11, 1.5f), scaled) < 1e-4f);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("silu_gate is MLX's, and its ends are finite") {
+  for (mx::Shape shape : {mx::Shape{1, 1, 1536}, mx::Shape{1, 40, 1536}}) {
+    auto gates = layouts(random(shape, 4) * mx::array(20.0f));
+    auto ups = layouts(random(shape, 5));
+    for (size_t i = 0; i < gates.size(); ++i) {
+      auto expected = gates[i] * mx::sigmoid(gates[i]) * ups[i];
+      CHECK(distance(silu_gate(gates[i], ups[i]), expected) < 1e-4f);
+    }
+  }
+  auto ends = silu_gate(mx::array({-1e30f, 1e30f}), mx::array({1.0f, 1.0f}));
+  CHECK(distance(ends, mx::array({0.0f, 1e30f})) == 0);
+}
+
+TEST_CASE("gradients are MLX's") {
+  auto x = random({1, 2, 3, 8}, 6);
+  auto y = random({1, 2, 3, 8}, 7);
+  auto p = periods(4);
+  auto ours = [&](const std::vector<mx::array>& in) {
+    return mx::sum(silu_gate(
+        rope(rms_norm(in[0], mx::ones({8}), 1e-5f), p, false, 2, 1), in[1]));
+  };
+  auto freqs = mx::array(p.begin(), {4}, mx::float32);
+  auto theirs = [&](const std::vector<mx::array>& in) {
+    auto gate = mx::fast::rope(mx::fast::rms_norm(in[0], mx::ones({8}), 1e-5f),
+                               8,
+                               false,
+                               std::nullopt,
+                               1.0f,
+                               2,
+                               freqs);
+    return mx::sum(gate * mx::sigmoid(gate) * in[1]);
+  };
+  auto a = mx::value_and_grad(ours, {0, 1})({x, y}).second;
+  auto b = mx::value_and_grad(theirs, {0, 1})({x, y}).second;
+  for (size_t i = 0; i < 2; ++i) {
+    CHECK(distance(a[i], b[i]) < 1e-4f);
+  }
+}
+
+TEST_CASE("what does not fit is refused when the graph is made") {
+  auto x = mx::zeros({1, 1, 1, 8});
+  CHECK_THROWS_AS(rms_norm(x, mx::ones({7}), 1e-5f), std::invalid_argument);
+  CHECK_THROWS_AS(rope(x, periods(5), false, 0, 1), std::invalid_argument);
+  CHECK_THROWS_AS(silu_gate(x, mx::zeros({1, 1, 1, 7})), std::invalid_argument);
+}

@@ -125,6 +125,11 @@ Json result_config(Json config,
 }
 
 void add_older_spelling(Json& config) {
+  if (auto rope = config.find("rope_scaling");
+      rope != config.end() && rope->is_object() &&
+      rope->contains("rope_type")) {
+    set_absent(*rope, "type", (*rope)["rope_type"]);
+  }
   if (config.contains("dtype")) {
     set_absent(config, "torch_dtype", config["dtype"]);
   }

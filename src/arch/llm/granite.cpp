@@ -45,7 +45,8 @@ Architecture granite() {
                     number("{arch}.embedding_scale", "embedding_multiplier"),
                     number("{arch}.residual_scale", "residual_multiplier"),
                     number("{arch}.logit_scale", "logits_scaling")},
-      .gguf_constants = R"({"hidden_act": "silu"})"};
+      .gguf_constants = R"({"hidden_act": "silu", "attention_bias": false,
+                            "mlp_bias": false})"};
 }
 
 }  // namespace assay::arch

@@ -29,14 +29,12 @@ mx::array logits(const nn::LanguageModel& model,
                  std::span<const int32_t> ids,
                  int chunk) {
   auto caches = model.make_caches();
+  for (auto& cache : caches) {  // pieces are rotated as the whole would be
+    cache.expect(static_cast<int>(ids.size()));
+  }
   std::vector<mx::array> pieces;
   for (size_t start = 0; start < ids.size();) {
     size_t count = std::min(ids.size() - start, static_cast<size_t>(chunk));
-    // Where a longer context is rotated otherwise, it must be run whole.
-    if (model.cache_outdated(static_cast<int>(start + count),
-                             static_cast<int>(ids.size()))) {
-      count = ids.size() - start;
-    }
     auto piece = mx::astype(
         mx::squeeze(model(to_array(ids.subspan(start, count)), &caches), 0),
         mx::float32);

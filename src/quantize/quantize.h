@@ -33,15 +33,16 @@ struct QuantizeOptions {
   /** Largest increase of perplexity over the source's, in percent. */
   std::optional<double> max_loss_percent;
 
-  /** What a mix may be made of; empty: affine, 2 to 8 bits, groups of 32, 64
-   * and 128. A matrix may also stay as the source has it. */
+  /** What a mix may be made of; empty: affine, 2 to 8 bits in groups of 64,
+   * and 2 to 4 bits in groups of 32. A matrix may also stay as the source has
+   * it. */
   std::vector<Quantization> candidates;
-  /** What losses are measured on. `max_tokens` 0: 1024. */
+  /** What losses are measured on. `max_tokens` 0: 512. */
   SampleOptions sample;
   /** Tokens (the first ones) on which each group of modules is tried alone. */
-  int probe_tokens = 256;
+  int probe_tokens = 128;
   /** Most mixes that are measured. */
-  int max_tries = 10;
+  int max_tries = 8;
   /** Let the result be larger than the source. */
   bool allow_larger = false;
   bool force = false;  ///< replace an existing destination

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <future>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -105,6 +107,12 @@ class Conversion {
     auto plan = make_plan(tree_.parameters, reader_, data_, options_);
     check_space(folder_.partial(), plan.bytes);
     report_.findings = plan.findings;
+    // A tokenizer takes as long to make as many tensors to write.
+    auto documents = std::async(std::launch::async, [this] {
+      std::vector<Finding> findings;
+      write_documents(files_, folder_.partial(), findings);
+      return findings;
+    });
     report_.files = write_mlx_folder(
         plan,
         folder_.partial(),
@@ -116,7 +124,7 @@ class Conversion {
     if (plan.quantization) {
       report_.quantization = plan.quantization->standard;
     }
-    write_documents(files_, folder_.partial(), report_.findings);
+    std::ranges::copy(documents.get(), std::back_inserter(report_.findings));
     auto config = tree_.config;
     add_older_spelling(config);
     config = result_config(config, plan.quantization, dtype_name(plan));

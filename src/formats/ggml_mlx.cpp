@@ -5,6 +5,7 @@
 #include <cmath>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "assay/formats/bit_pack.h"
 #include "assay/formats/float_types.h"
@@ -121,8 +122,14 @@ bool fits_half(float value) {
   return std::isfinite(value) && half_to_float(float_to_half(value)) == value;
 }
 
+// Where both numbers are stored as float16, they fit it.
+template <typename Block>
+constexpr bool kStoredAsHalf =
+    std::is_same_v<Block, Q4_1> || std::is_same_v<Block, Q5_1>;
+
+template <typename Block>
 bool fits(const ScaleBias& group, bool half) {
-  if (half) {
+  if (half && !kStoredAsHalf<Block>) {
     return fits_half(group.scale) && fits_half(group.bias);
   }
   return std::isfinite(group.scale) && std::isfinite(group.bias);
@@ -162,7 +169,7 @@ template <typename Block, int Bits>
 bool rewrite(std::span<const std::byte> bytes, Output out) {
   return all_blocks<Block>(bytes, [&out](const Block& block) {
     for (const auto& group : groups(block)) {
-      if (!fits(group, out.half)) {
+      if (!fits<Block>(group, out.half)) {
         return false;
       }
       write_scale(group.scale, out.half, out.scales);
@@ -179,7 +186,7 @@ template <typename Block>
 bool all_fit(std::span<const std::byte> bytes, bool half) {
   return all_blocks<Block>(bytes, [half](const Block& block) {
     for (const auto& group : groups(block)) {
-      if (!fits(group, half)) {
+      if (!fits<Block>(group, half)) {
         return false;
       }
     }

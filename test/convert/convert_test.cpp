@@ -2,6 +2,7 @@
 // source, the layout that mlx-lm reads, and a destination that is whole or not
 // there.
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <sys/wait.h>
@@ -47,6 +48,23 @@ pid_t start_tool(const std::vector<std::string>& arguments) {
     _exit(127);
   }
   return child;
+}
+
+// The report of a conversion in a process of its own.
+Json run_tool(const fs::path& source,
+              const fs::path& to,
+              const std::string& options) {
+  auto command = fmt::format(
+      "{} '{}' '{}' '{}'", CONVERT_TOOL, source.string(), to.string(), options);
+  FILE* pipe = popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::string text;
+  std::array<char, 4096> buffer{};
+  for (size_t n = 0; (n = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) {
+    text.append(buffer.data(), n);
+  }
+  REQUIRE(pclose(pipe) == 0);
+  return parse_json(text, "report");
 }
 
 bool looks_like_a_model(const fs::path& folder) {
@@ -357,4 +375,28 @@ TEST_CASE("SmolLM2's blocks become MLX weights bit by bit") {
   }
   CHECK(compared == report.quantized);
   CHECK(compared > 200);
+}
+
+TEST_CASE("memory stays below 300 MiB and the largest tensor") {
+  const fs::path source = ASSAY_MODEL;
+  if (!fs::exists(source)) {
+    MESSAGE("the real model is not here");
+    return;
+  }
+  TemporaryFolder temporary("memory");
+  uint64_t largest = 0;
+  for (const auto& tensor : open_model(source).tensors) {
+    largest = std::max(largest, tensor.bytes);
+  }
+  uint64_t limit = (uint64_t{300} << 20) + largest;
+  int number = 0;
+  for (const char* options : {R"({"verify": false})",
+                              R"({"verify": false, "bits": 4})",
+                              R"({"verify": false, "to": "gguf"})",
+                              R"({"verify": false, "to": "hf"})"}) {
+    CAPTURE(options);
+    auto to = temporary / fmt::format("{}", number++);
+    auto report = run_tool(source, to, options);
+    CHECK(report.at("peak_bytes").get<uint64_t>() < limit);
+  }
 }

@@ -3,9 +3,9 @@
   python check_mlx_lm.py [--as-stored] FOLDER LOGITS [FOLDER LOGITS...]
 
 LOGITS is a safetensors file with `input_ids` and `logits` ([length, vocab]), as
-the golden files and `assay logits` have them. Quantized layers are dequantized
-to float32 first, since MLX's CPU products accumulate in the type of the
-scales; --as-stored leaves them. Prints the largest and the mean difference;
+the golden files and `assay logits` have them. Scales are widened and
+quantized layers dequantized to float32 first, since MLX's CPU back end computes
+in the type of the scales; --as-stored leaves them. Prints the largest and the mean difference;
 exits 1 if any is above 1e-3.
 """
 
@@ -23,11 +23,13 @@ def load(folder, as_stored):
     model, _ = utils.load_model(Path(folder))
     if as_stored:
         return model
-    model = utils.dequantize_model(model)
 
     def widen(x):
         return x.astype(mx.float32) if mx.issubdtype(x.dtype, mx.floating) else x
 
+    # Scales first: MLX dequantizes in their type, and float16 would round.
+    model.update(tree_map(widen, model.parameters()))
+    model = utils.dequantize_model(model)
     model.update(tree_map(widen, model.parameters()))
     return model
 

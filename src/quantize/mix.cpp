@@ -72,8 +72,32 @@ MixPath mix_path(const std::vector<Options>& groups) {
   return path;
 }
 
-PathSearch::PathSearch(const MixPath& path, size_t first, double limit)
-    : path_(path), low_(first), high_(path.mixes.size()), limit_(limit) {}
+void forbid_step(std::vector<Options>& groups,
+                 const MixPath& path,
+                 size_t index) {
+  for (size_t group = 0; group < groups.size(); ++group) {
+    auto candidate = path.mixes[index][group];
+    if (candidate == path.mixes[index - 1][group]) {
+      continue;
+    }
+    auto taken =
+        std::ranges::find(groups[group], candidate, &Option::candidate);
+    auto bytes = taken->bytes;
+    std::erase_if(groups[group], [bytes](const Option& option) {
+      return option.candidate != kKeep && option.bytes <= bytes;
+    });
+  }
+}
+
+PathSearch::PathSearch(const MixPath& path,
+                       size_t first,
+                       double limit,
+                       bool known)
+    : path_(path),
+      low_(first),
+      high_(path.mixes.size()),
+      limit_(limit),
+      within_known_(known) {}
 
 bool PathSearch::finished() const {
   if (low_ >= high_) {

@@ -36,12 +36,23 @@ struct MixPath {
 
 MixPath mix_path(const std::vector<Options>& groups);
 
+/** Takes from the options of the group that mix `index` changes the one that
+ * it takes, and all smaller ones: a step too far, that others may be tried
+ * without. Mixes before `index` stay what they are. */
+void forbid_step(std::vector<Options>& groups,
+                 const MixPath& path,
+                 size_t index);
+
 /** Search along a path for the last mix whose measured loss is within a limit:
  * asks with next(), is told with tell(). */
 class PathSearch {
  public:
-  /** Mixes before `first` are not to be chosen. */
-  PathSearch(const MixPath& path, size_t first, double limit);
+  /** Mixes before `first` are not to be chosen; `known`: the one before it is
+   * known to be within. */
+  PathSearch(const MixPath& path,
+             size_t first,
+             double limit,
+             bool known = false);
 
   /** True when the last mix within is known closely enough: none is left
    * between, or those left differ from it by less than 0.4% in bytes. */
@@ -49,6 +60,10 @@ class PathSearch {
   /** Index of the mix to measure. Precondition: not finished. */
   size_t next() const;
   void tell(size_t index, double measured_loss);
+
+  /** One past the last mix known to be within. */
+  size_t low() const { return low_; }
+  bool known() const { return within_known_; }
 
  private:
   size_t by_prediction() const;

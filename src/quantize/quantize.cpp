@@ -23,7 +23,7 @@ std::vector<Quantization> default_candidates() {
   for (int bits : {8, 6, 5, 4, 3, 2}) {
     candidates.push_back({64, bits, "affine"});
   }
-  for (int bits : {4, 3, 2}) {
+  for (int bits : {6, 5, 4, 3, 2}) {
     candidates.push_back({32, bits, "affine"});
   }
   return candidates;

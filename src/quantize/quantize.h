@@ -34,7 +34,7 @@ struct QuantizeOptions {
   std::optional<double> max_loss_percent;
 
   /** What a mix may be made of; empty: affine, 2 to 8 bits in groups of 64,
-   * and 2 to 4 bits in groups of 32. A matrix may also stay as the source has
+   * and 2 to 6 bits in groups of 32. A matrix may also stay as the source has
    * it. */
   std::vector<Quantization> candidates;
   /** What losses are measured on. `max_tokens` 0: 512. */
@@ -42,7 +42,7 @@ struct QuantizeOptions {
   /** Tokens (the first ones) on which each group of modules is tried alone. */
   int probe_tokens = 128;
   /** Most mixes that are measured. */
-  int max_tries = 8;
+  int max_tries = 10;
   /** Let the result be larger than the source. */
   bool allow_larger = false;
   bool force = false;  ///< replace an existing destination
@@ -60,7 +60,7 @@ struct GroupSensitivity {
 
 /** One mix (or uniform setting) that was measured. */
 struct QuantizeTry {
-  std::string what;  ///< "uniform 4 bit, group 64", "mix 3"
+  std::string what;  ///< "uniform affine 4 bit, group 64", "mix 3"
   /** As it would be on disk: all tensors. */
   double bits_per_weight = 0;
   uint64_t bytes = 0;

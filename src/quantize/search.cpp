@@ -34,8 +34,7 @@ class Search {
   }
 
   Found run() {
-    auto path = mix_path(probe_groups());
-    walk(path);
+    walk(probe_groups());
     try_uniform();
     choose();
     return std::move(found_);
@@ -141,17 +140,29 @@ class Search {
     return settings;
   }
 
-  void walk(const MixPath& path) {
+  // Along the path, then around the step that went too far, while tries last.
+  void walk(std::vector<Options> groups) {
+    auto most = static_cast<size_t>(options_.max_tries);
+    auto path = mix_path(groups);
     size_t first = 0;
     while (first < path.mixes.size() && !small_enough(path.mixes[first])) {
       ++first;
     }
-    PathSearch search(path, first, limit_);
-    while (!search.finished() &&
-           found_.tries.size() < static_cast<size_t>(options_.max_tries)) {
-      auto index = search.next();
-      auto what = fmt::format("mix {} of {}", index, path.mixes.size() - 1);
-      search.tell(index, attempt(what, spread(path.mixes[index])));
+    bool known = false;
+    while (first < path.mixes.size() && found_.tries.size() < most) {
+      PathSearch search(path, first, limit_, known);
+      while (!search.finished() && found_.tries.size() < most) {
+        auto index = search.next();
+        auto what = fmt::format("mix {}", found_.tries.size() + 1);
+        search.tell(index, attempt(what, spread(path.mixes[index])));
+      }
+      first = search.low();
+      known = search.known();
+      if (!known || first >= path.mixes.size()) {
+        break;
+      }
+      forbid_step(groups, path, first);
+      path = mix_path(groups);
     }
   }
 

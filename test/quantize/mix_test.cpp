@@ -104,6 +104,19 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("around a step too far, the mixes before it stay") {
+  std::vector<Options> groups = {group(0.1), group(0.5)};
+  auto path = mix_path(groups);
+  forbid_step(groups, path, 2);
+  auto around = mix_path(groups);
+  CHECK(around.mixes[0] == path.mixes[0]);
+  CHECK(around.mixes[1] == path.mixes[1]);
+  for (const auto& mix : around.mixes) {
+    CHECK(mix != path.mixes[2]);
+  }
+  CHECK(around.bytes.back() > path.bytes.back());
+}
+
 TEST_CASE("the search ends where nothing is within") {
   auto path = mix_path({group(0.1), group(0.5)});
   int asked = 0;

@@ -1,7 +1,9 @@
 #include "assay/generate/emitter.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include <fmt/format.h>
 #include <mlx/ops.h>
 #include <mlx/transforms.h>
 
@@ -89,6 +91,13 @@ void Emitter::add(const Drawn& drawn, bool from_draft) {
   auto token = drawn.token;
   auto logprob = drawn.logprob;
   int32_t id = token.item<int32_t>();
+  float value = logprob.item<float>();
+  if (std::isnan(value)) {
+    fail("inference.not-finite",
+         fmt::format("token {} of the answer", result_.ids.size()),
+         "a log-probability",
+         "NaN");
+  }
   result_.ids.push_back(id);
   if (stop_ids_.contains(id)) {
     end(FinishReason::stop);
@@ -114,7 +123,7 @@ void Emitter::add(const Drawn& drawn, bool from_draft) {
   }
   result_.text += text;
   result_.tokens.push_back(
-      {id, std::move(text), logprob.item<float>(), top_of(drawn), from_draft});
+      {id, std::move(text), value, top_of(drawn), from_draft});
   if (on_token_ && !on_token_(result_.tokens.back()) && !ended_) {
     end(FinishReason::cancelled);
   }

@@ -124,7 +124,8 @@ class Generator {
 
   /** Continues `prompt` (ids, special tokens included; at least one). What the
    * caches hold of its beginning is not run again. Progress counts positions
-   * of the prompt. Throws Error generate.option, context.exceeded. */
+   * of the prompt. Throws Error generate.option, context.exceeded,
+   * inference.not-finite (damaged weights). */
   Generation generate(std::span<const int32_t> prompt,
                       const GenerateOptions& options = {},
                       const OnToken& on_token = {},

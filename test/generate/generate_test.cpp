@@ -253,6 +253,22 @@ TEST_CASE("progress of the prompt rises to its length") {
   CHECK(done == std::vector<uint64_t>{5, 10, 15, 20, 24});
 }
 
+TEST_CASE("damaged weights are a finding, not some token") {
+  auto model = arch::load_model(golden::folder("llama"));
+  auto prompt = golden::continuation(golden::folder("llama")).prompt;
+  for (auto& spec : model.tree.parameters) {
+    if (spec.role() == nn::Role::norm) {
+      auto& data = spec.parameter->value->data;
+      data = mlx::core::full(data.shape(), NAN);
+      break;
+    }
+  }
+  Generator generator(model, nullptr);
+  CHECK(id_of_error([&] { generator.generate(prompt, golden::greedy(4)); }) ==
+        "inference.not-finite");
+  CHECK(generator.cached_ids().empty());
+}
+
 TEST_CASE("options without meaning are refused") {
   auto model = arch::load_model(golden::folder("llama"));
   std::vector<int32_t> prompt = {1, 2, 3};

@@ -107,10 +107,14 @@ std::vector<Malformed> malformed_framing() {
        raw_safetensors(R"({"__metadata__":{"format":1}})", 0),
        "safetensors.metadata",
        "'1'"},
-      {"metadata null",
-       raw_safetensors(R"({"__metadata__":null})", 0),
+      {"metadata that is text",
+       raw_safetensors(R"({"__metadata__":"none"})", 0),
        "safetensors.metadata",
-       "'null'"},
+       "none"},
+      {"metadata that is nearly null",
+       raw_safetensors(R"({"__metadata__":nul})", 0),
+       "safetensors.header-malformed",
+       ""},
       {"metadata key twice",
        raw_safetensors(R"({"__metadata__":{"k":"1","k":"2"}})", 0),
        "safetensors.duplicate-key",
@@ -331,6 +335,16 @@ TEST_CASE("a finding names file, byte, tensor and value") {
       [] { parse(raw_safetensors(R"({"a":{"dtype":"U8"",shape":[2]}})", 2)); });
   CHECK(finding.id == "safetensors.header-malformed");
   CHECK(finding.where.ends_with("tensor 'a'"));
+}
+
+TEST_CASE("metadata may be null, as MLX writes it where there is none") {
+  auto header = parse(
+      raw_safetensors(R"({"__metadata__":null,"a":{"dtype":"U8","shape":[2],)"
+                      R"("data_offsets":[0,2]}})",
+                      2));
+  CHECK(header.metadata.empty());
+  REQUIRE(header.tensors.size() == 1);
+  CHECK(header.tensors[0].name == "a");
 }
 
 TEST_CASE("a well-formed header gives absolute offsets, sorted") {

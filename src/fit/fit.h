@@ -4,7 +4,8 @@
 // weights, KV cache, and the peak of what one step computes, the last by a dry
 // forward pass over lazy zeros whose graph is walked in MLX's order.
 //
-// Goals: within a tenth of what a run takes; honest about what it leaves out.
+// Goals: within 15% of what a run takes (measure_fit says how near); honest
+// about what it leaves out.
 // Non-goals: fragmentation, memory of other programs.
 
 #include <cstdint>

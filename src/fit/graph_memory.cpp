@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <iterator>
 #include <string_view>
 #include <unordered_map>
 
@@ -148,6 +149,10 @@ class Walk {
       if (uses_[root(output)] == 0) {
         freed.push_back(root(output));
       }
+    }
+    if (is_view(x) && !pending_.empty()) {  // nothing is queued for a view
+      std::ranges::move(freed, std::back_inserter(pending_.back()));
+      return;
     }
     pending_.push_back(std::move(freed));
     while (pending_.size() > static_cast<size_t>(lag_)) {

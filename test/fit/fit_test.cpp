@@ -187,12 +187,8 @@ TEST_CASE("the estimate is near what a real run takes") {
     return;
   }
   auto result = measure_fit(ASSAY_MODEL, {.context = 512});
-  MESSAGE("estimated " << (result.estimate.need.total() -
-                           result.estimate.need.program)
-                       << ", measured " << result.measured << ", error "
-                       << result.error << ", weights "
-                       << result.estimate.need.weights << ", cache "
-                       << result.estimate.need.kv_cache << ", activations "
-                       << result.estimate.need.activations);
+  for (const auto& one : result.measurements) {
+    MESSAGE(one.what << ": " << one.value << " " << one.unit);
+  }
   CHECK(std::abs(result.error) < 0.15);
 }

@@ -126,9 +126,12 @@ Json result_config(Json config,
 
 void add_older_spelling(Json& config) {
   if (auto rope = config.find("rope_scaling");
-      rope != config.end() && rope->is_object() &&
-      rope->contains("rope_type")) {
-    set_absent(*rope, "type", (*rope)["rope_type"]);
+      rope != config.end() && rope->is_object()) {
+    if (rope->contains("rope_type")) {
+      set_absent(*rope, "type", (*rope)["rope_type"]);
+    } else if (!rope->contains("type")) {
+      config.erase(rope);  // no scaling: a GGUF's key without a kind
+    }
   }
   if (config.contains("dtype")) {
     set_absent(config, "torch_dtype", config["dtype"]);

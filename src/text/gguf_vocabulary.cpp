@@ -329,8 +329,14 @@ bool comes_before(const Cut& a, const Cut& b) {
   if (of_the_user && a.whole != b.whole) {
     return a.whole < b.whole;
   }
-  return std::pair(a.left_length, a.right_length) >
-         std::pair(b.left_length, b.right_length);
+  auto lengths = [](const Cut& cut) {
+    return std::pair(cut.left_length, cut.right_length);
+  };
+  if (lengths(a) != lengths(b)) {
+    return lengths(a) > lengths(b);
+  }
+  return std::tuple(a.whole, a.left, a.right) <
+         std::tuple(b.whole, b.left, b.right);
 }
 
 }  // namespace
@@ -350,12 +356,7 @@ std::vector<Merge> merges_from_scores(const GgufVocabulary& vocabulary) {
       add_cuts(cuts, vocabulary, static_cast<int32_t>(i), ids);
     }
   }
-  // Cuts of one piece are in order of their halves' ids, then all by rank.
-  std::ranges::stable_sort(cuts, [](const Cut& a, const Cut& b) {
-    return std::tuple(a.whole, a.left, a.right) <
-           std::tuple(b.whole, b.left, b.right);
-  });
-  std::ranges::stable_sort(cuts, comes_before);
+  std::ranges::sort(cuts, comes_before);
   std::vector<Merge> merges;
   merges.reserve(cuts.size());
   for (const auto& cut : cuts) {

@@ -46,7 +46,8 @@ void check_case(const std::string& source, const Json& c) {
     CHECK_THROWS_AS_MESSAGE(
         render_chat(source, c["messages"], {}, options), assay::Error, message);
   } else {
-    CHECK(render_chat(source, c["messages"], {}, options) == c["expected"]);
+    CHECK(render_chat(source, c["messages"], {}, options) ==
+          c["expected"].get<std::string>());
   }
 }
 

@@ -25,10 +25,6 @@ constexpr int kAlone = 4;  // tokens that run one at a time
 // A mean surprise above this share of that of a uniform guess is no language.
 constexpr double kChance = 0.75;
 
-struct Shape2 {
-  int length, vocabulary;
-};
-
 Finding forward_failed(const arch::Tree& tree,
                        std::string expected,
                        std::string actual) {

@@ -105,8 +105,7 @@ void read_tokenizer_json(const std::filesystem::path& path,
     }
   }
   // Added tokens may repeat pieces, but ids are counted once.
-  summary.entries = std::max<uint64_t>(count + summary.added, count);
-  summary.entries = std::min(summary.entries, summary.vocabulary);
+  summary.entries = std::min(count + summary.added, summary.vocabulary);
   summary.present = true;
 }
 

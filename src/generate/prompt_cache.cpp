@@ -275,7 +275,7 @@ void Generator::save_cache(const std::filesystem::path& path) const {
   auto metadata = describe(*state_);
   metadata["context"] = std::to_string(runner.context());
   mx::eval(arrays);
-  SafetensorsWriter writer(path, std::move(entries), metadata);
+  SafetensorsWriter writer(path, entries, metadata);
   writer.write(std::as_bytes(std::span(runner.ids())));
   writer.write(std::as_bytes(std::span(offsets)));
   for (const auto& array : arrays) {

@@ -52,9 +52,10 @@ void add_option(CLI::App& app,
   }
   auto* added = app.add_option(names, slot);
   if (option.many) {
-    added->expected(1)->take_all();
+    added->expected(1)->allow_extra_args(false)->take_all();
   } else {
-    added->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+    added->expected(1)->allow_extra_args(false)->multi_option_policy(
+        CLI::MultiOptionPolicy::Throw);
   }
   if (option.kind == OptionKind::integer) {
     added->check(CLI::Validator(check_integer, ""));
@@ -84,7 +85,7 @@ void add_operand(CLI::App& app,
   if (operand.many) {
     added->expected(operand.required ? 1 : 0, std::numeric_limits<int>::max());
   } else {
-    added->expected(1);
+    added->expected(1)->allow_extra_args(false);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 namespace assay::quantization {
 namespace {
@@ -46,8 +47,11 @@ std::vector<Step> steps_of(const std::vector<Options>& groups) {
       at = *to;
     }
   }
-  std::ranges::stable_sort(
-      steps, [](const Step& a, const Step& b) { return a.rate() < b.rate(); });
+  // Equals in the order of the groups, and of the steps in each.
+  std::ranges::sort(steps, [](const Step& a, const Step& b) {
+    return std::tuple(a.rate(), a.group, b.to.bytes) <
+           std::tuple(b.rate(), b.group, a.to.bytes);
+  });
   return steps;
 }
 

@@ -42,7 +42,7 @@ struct QuantizeOptions {
   /** Tokens (the first ones) on which each group of modules is tried alone. */
   int probe_tokens = 128;
   /** Most mixes that are measured. */
-  int max_tries = 10;
+  int max_tries = 8;
   /** Let the result be larger than the source. */
   bool allow_larger = false;
   bool force = false;  ///< replace an existing destination

@@ -246,8 +246,8 @@ class Search {
         found_.order.push_back(i);
       }
     }
-    std::ranges::stable_sort(found_.order, [this](size_t a, size_t b) {
-      return found_.tries[a].bytes < found_.tries[b].bytes;
+    std::ranges::sort(found_.order, {}, [this](size_t index) {
+      return std::pair(found_.tries[index].bytes, index);
     });
     if (!found_.order.empty()) {
       return;

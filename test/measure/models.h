@@ -28,8 +28,7 @@ inline fs::path fresh_folder(const std::string& name) {
   return folder;
 }
 
-/** With metadata, as mlx-lm does: MLX itself writes null where there is none,
- * which is no metadata by the format's rules. */
+/** With metadata, as mlx-lm does. */
 inline void save(const fs::path& file, const Tensors& tensors) {
   mlx::core::save_safetensors(file.string(), tensors, {{"format", "mlx"}});
 }

@@ -1,6 +1,7 @@
 // The search on a real model, which is quantized already.
 
 #include <filesystem>
+#include <string>
 
 #include <doctest/doctest.h>
 
@@ -31,7 +32,7 @@ TEST_CASE("SmolLM2 within 1%: smaller than its source, and as good as said") {
             entry.kl,
             ", top-1 ",
             entry.top1_agreement,
-            entry.chosen ? " <- chosen" : "");
+            std::string(entry.chosen ? ", chosen" : ""));
   }
   MESSAGE("source ",
           report.source_bytes,

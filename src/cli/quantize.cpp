@@ -149,7 +149,7 @@ Command quantize_command() {
                    .kind = integer,
                    .value = "N",
                    .help = "with --max-loss: most mixes that are measured",
-                   .fallback = "10"},
+                   .fallback = "8"},
                   {.name = "--dtype",
                    .kind = text,
                    .value = "TYPE",
@@ -160,7 +160,7 @@ Command quantize_command() {
                   {.name = "--force",
                    .help = "replace DST, at the end, in one step"}},
       .run = run};
-  for (auto& option : sample_option_table("1024")) {
+  for (auto& option : sample_option_table("512")) {
     command.options.push_back(option);
   }
   return command;

@@ -83,12 +83,11 @@ constexpr std::array kCatalogue = {
         "A limit was set on this process, or on the kernels' threads.",
         "Lift the limit (OMP_NUM_THREADS, taskset, --threads) if the machine "
         "is yours alone."},
-    CatalogueEntry{
-        "doctor.gpu-unused",
-        warning,
-        "A GPU is there, but the CPU is used",
-        "The default device was set to the CPU.",
-        "Run without forcing the CPU."},
+    CatalogueEntry{"doctor.gpu-unused",
+                   warning,
+                   "A GPU is there, but the CPU is used",
+                   "The default device was set to the CPU.",
+                   "Run without forcing the CPU."},
     CatalogueEntry{
         "doctor.memory-pressure",
         warning,
@@ -468,11 +467,13 @@ constexpr std::array kCatalogue = {
         "in.",
         "Look at the findings on single tensors; fetch or convert the "
         "weights again."},
-    CatalogueEntry{"internal.failure",
-                   error,
-                   "Something failed inside Assay",
-                   "An operation got what it did not expect; this is a defect of Assay.",
-                   "Report the command and the message; assay check MODEL may show what is unusual in the files."},
+    CatalogueEntry{
+        "internal.failure",
+        error,
+        "Something failed inside Assay",
+        "An operation got what it did not expect; this is a defect of Assay.",
+        "Report the command and the message; assay check MODEL may show what "
+        "is unusual in the files."},
     CatalogueEntry{"json.duplicate-key",
                    error,
                    "A JSON object has a key twice",
@@ -508,12 +509,11 @@ constexpr std::array kCatalogue = {
         "Two files of logits belong to different tokens",
         "They were made from different texts, or by different tokenizers.",
         "Write one of them again with the tokens of the other: `--tokens`."},
-    CatalogueEntry{
-        "measure.token-id",
-        error,
-        "A token id is beyond the model's vocabulary",
-        "The ids were made by another model's tokenizer.",
-        "Use ids of this model, or give the text instead."},
+    CatalogueEntry{"measure.token-id",
+                   error,
+                   "A token id is beyond the model's vocabulary",
+                   "The ids were made by another model's tokenizer.",
+                   "Use ids of this model, or give the text instead."},
     CatalogueEntry{
         "measure.too-short",
         error,
@@ -521,11 +521,12 @@ constexpr std::array kCatalogue = {
         "Likelihood is measured token by token, each from those before it.",
         "Give a text of some hundred words; a longer one gives a smaller "
         "error."},
-    CatalogueEntry{"memory.exhausted",
-                   error,
-                   "The job ran out of memory",
-                   "The model, its cache or a result is larger than the memory left.",
-                   "Run assay fit MODEL; use a smaller context or fewer bits."},
+    CatalogueEntry{
+        "memory.exhausted",
+        error,
+        "The job ran out of memory",
+        "The model, its cache or a result is larger than the memory left.",
+        "Run assay fit MODEL; use a smaller context or fewer bits."},
     CatalogueEntry{
         "mlx.no-type",
         warning,
@@ -564,12 +565,11 @@ constexpr std::array kCatalogue = {
                    "There is no prompt in the caches to save",
                    "Nothing ran since the generator was made or reset.",
                    "Run a prompt first."},
-    CatalogueEntry{
-        "prompt-cache.malformed",
-        error,
-        "A prompt cache does not hold what it should",
-        "The file was written by another program, or damaged.",
-        "Make the cache again from the prompt."},
+    CatalogueEntry{"prompt-cache.malformed",
+                   error,
+                   "A prompt cache does not hold what it should",
+                   "The file was written by another program, or damaged.",
+                   "Make the cache again from the prompt."},
     CatalogueEntry{
         "prompt-cache.mismatch",
         error,
@@ -751,19 +751,21 @@ constexpr std::array kCatalogue = {
         "eos_token_id names only the end of text: a chat would go on into "
         "the next turn.",
         "Add the id of that token to eos_token_id in generation_config.json."},
-    CatalogueEntry{"template.failed",
-                   error,
-                   "A chat template does not render these messages",
-                   "The template refuses them (roles, tools), is wrong, or asks "
-                   "for more time or memory than any honest template needs.",
-                   "Read the template's own message; change the messages, or "
-                   "pass another template."},
-    CatalogueEntry{"template.missing",
-                   error,
-                   "The model has no chat template",
-                   "It is a base model, or the template was lost on conversion.",
-                   "Generate from plain text, or add the original model's "
-                   "chat_template.jinja."},
+    CatalogueEntry{
+        "template.failed",
+        error,
+        "A chat template does not render these messages",
+        "The template refuses them (roles, tools), is wrong, or asks "
+        "for more time or memory than any honest template needs.",
+        "Read the template's own message; change the messages, or "
+        "pass another template."},
+    CatalogueEntry{
+        "template.missing",
+        error,
+        "The model has no chat template",
+        "It is a base model, or the template was lost on conversion.",
+        "Generate from plain text, or add the original model's "
+        "chat_template.jinja."},
     CatalogueEntry{"template.unusable",
                    warning,
                    "A chat template is in a form that is not read",
@@ -776,12 +778,11 @@ constexpr std::array kCatalogue = {
         "The tensor was never filled: an interrupted conversion, or a layer "
         "that training left out.",
         "Fetch or convert the tensor again."},
-    CatalogueEntry{
-        "tensor.constant",
-        warning,
-        "All values of a matrix are the same",
-        "The tensor was never filled or trained.",
-        "Fetch or convert the tensor again."},
+    CatalogueEntry{"tensor.constant",
+                   warning,
+                   "All values of a matrix are the same",
+                   "The tensor was never filled or trained.",
+                   "Fetch or convert the tensor again."},
     CatalogueEntry{"tensor.dtype",
                    error,
                    "A tensor has a type that can't serve",
@@ -833,41 +834,46 @@ constexpr std::array kCatalogue = {
         "come from different places.",
         "Nothing for Assay, which goes by the config; other programs may cut "
         "too late."},
-    CatalogueEntry{"tokenizer.failed",
-                   error,
-                   "A tokenizer cannot encode or decode this",
-                   "The text is not UTF-8, or the vocabulary lacks what its own "
-                   "rules need (an unknown token, bytes).",
-                   "Give the text as UTF-8; compare the tokenizer with the "
-                   "original model's."},
-    CatalogueEntry{"tokenizer.malformed",
-                   error,
-                   "A tokenizer's definition contradicts itself",
-                   "tokenizer.json or the vocabulary in the GGUF is cut short, "
-                   "was edited, or is hostile.",
-                   "Take tokenizer.json from the original model, or convert the "
-                   "GGUF again."},
-    CatalogueEntry{"tokenizer.missing",
-                   error,
-                   "The model has no tokenizer",
-                   "tokenizer.json was not copied with the weights, or the GGUF "
-                   "holds no vocabulary.",
-                   "Copy tokenizer.json of the original model beside the "
-                   "weights."},
-    CatalogueEntry{"tokenizer.pre-assumed",
-                   warning,
-                   "A GGUF does not say how its text is split",
-                   "It was converted before that was written down. GPT-2's way "
-                   "is assumed; if the model has another, it reads text as "
-                   "tokens that it rarely saw.",
-                   "Convert the original model again, or put its tokenizer.json "
-                   "beside the weights."},
-    CatalogueEntry{"tokenizer.unsupported",
-                   error,
-                   "A kind of tokenizer that Assay has not been taught",
-                   "The GGUF names a model or a way to split text that is new or "
-                   "rare.",
-                   "Use a folder with the original tokenizer.json."},
+    CatalogueEntry{
+        "tokenizer.failed",
+        error,
+        "A tokenizer cannot encode or decode this",
+        "The text is not UTF-8, or the vocabulary lacks what its own "
+        "rules need (an unknown token, bytes).",
+        "Give the text as UTF-8; compare the tokenizer with the "
+        "original model's."},
+    CatalogueEntry{
+        "tokenizer.malformed",
+        error,
+        "A tokenizer's definition contradicts itself",
+        "tokenizer.json or the vocabulary in the GGUF is cut short, "
+        "was edited, or is hostile.",
+        "Take tokenizer.json from the original model, or convert the "
+        "GGUF again."},
+    CatalogueEntry{
+        "tokenizer.missing",
+        error,
+        "The model has no tokenizer",
+        "tokenizer.json was not copied with the weights, or the GGUF "
+        "holds no vocabulary.",
+        "Copy tokenizer.json of the original model beside the "
+        "weights."},
+    CatalogueEntry{
+        "tokenizer.pre-assumed",
+        warning,
+        "A GGUF does not say how its text is split",
+        "It was converted before that was written down. GPT-2's way "
+        "is assumed; if the model has another, it reads text as "
+        "tokens that it rarely saw.",
+        "Convert the original model again, or put its tokenizer.json "
+        "beside the weights."},
+    CatalogueEntry{
+        "tokenizer.unsupported",
+        error,
+        "A kind of tokenizer that Assay has not been taught",
+        "The GGUF names a model or a way to split text that is new or "
+        "rare.",
+        "Use a folder with the original tokenizer.json."},
     CatalogueEntry{
         "tokenizer.vocab-exceeds-embedding",
         error,

@@ -1,10 +1,10 @@
 #include "assay/formats/config_reader.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <cmath>
 #include <limits>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "assay/core/finding.h"
@@ -50,7 +50,7 @@ std::optional<int64_t> as_integer(const Json& value) {
 }  // namespace
 
 ConfigReader::ConfigReader(const Json& config, std::string where)
-      : config_(&config), where_(std::move(where)) {
+    : config_(&config), where_(std::move(where)) {
   if (!config.is_object()) {
     fail("config.invalid-value", where_, "a JSON object", config.type_name());
   }

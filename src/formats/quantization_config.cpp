@@ -1,9 +1,9 @@
 #include "assay/formats/quantization_config.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "assay/core/finding.h"
@@ -70,8 +70,8 @@ std::optional<QuantizationConfig> quantization_config(const Json& config,
     return std::nullopt;
   }
   auto fields = ConfigReader(config, std::string(where));
-  const char* name = fields.find("quantization") ? "quantization"
-                                                  : "quantization_config";
+  const char* name =
+      fields.find("quantization") ? "quantization" : "quantization_config";
   if (fields.find(name) == nullptr) {
     return std::nullopt;
   }
@@ -86,9 +86,8 @@ std::optional<QuantizationConfig> quantization_config(const Json& config,
     if (value.is_object()) {
       result.modules[path] = read(block.child(path));
     } else if (value.is_boolean()) {
-      result.modules[path] = value.get<bool>()
-                                 ? std::optional(result.standard)
-                                 : std::nullopt;
+      result.modules[path] =
+          value.get<bool>() ? std::optional(result.standard) : std::nullopt;
     }
   }
   return result;

@@ -68,8 +68,7 @@ TEST_CASE("operands and options take one value each, unless they say so") {
   request = parse_words(
       {"generate", "--stop", "x", "m", "--stop", "y", "-p", "hello"});
   CHECK(request.arguments->text("MODEL") == "m");
-  CHECK(request.arguments->all("--stop") ==
-        std::vector<std::string>{"x", "y"});
+  CHECK(request.arguments->all("--stop") == std::vector<std::string>{"x", "y"});
   CHECK_THROWS_AS(parse_words({"convert", "a", "b", "c"}), UsageError);
   CHECK_THROWS_AS(parse_words({"fit", "a", "--bits", "4", "--bits", "8"}),
                   UsageError);

@@ -208,14 +208,13 @@ void llama3_rope_from_gguf(Json& config, const ModelFiles& model) {
     return;
   }
   // Any other factors are a longrope that is the same at every length.
-  config["rope_scaling"] = {
-      {"rope_type", "longrope"},
-      {"factor", 1.0},
-      {"attention_factor", 1.0},
-      {"short_factor", factors},
-      {"long_factor", factors},
-      {"original_max_position_embeddings",
-       config.at("max_position_embeddings")}};
+  config["rope_scaling"] = {{"rope_type", "longrope"},
+                            {"factor", 1.0},
+                            {"attention_factor", 1.0},
+                            {"short_factor", factors},
+                            {"long_factor", factors},
+                            {"original_max_position_embeddings",
+                             config.at("max_position_embeddings")}};
 }
 
 void longrope_from_gguf(Json& config, const ModelFiles& model) {

@@ -1,3 +1,5 @@
+#include <cstdlib>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -15,7 +17,7 @@ namespace {
 std::vector<int> lengths(const Arguments& arguments) {
   std::vector<int> result;
   for (const auto& text : arguments.all("--prompt-length")) {
-    result.push_back(std::atoi(text.c_str()));
+    result.push_back(static_cast<int>(std::strtol(text.c_str(), nullptr, 10)));
   }
   return result.empty() ? BenchOptions().prompt_lengths : result;
 }

@@ -237,8 +237,7 @@ ExportSize export_hf(const Job& job,
         index.push_back({tensor.name, file});
       }
     }
-    auto writer = SafetensorsWriter(
-        folder / file, std::move(entries), {{"format", "pt"}});
+    auto writer = SafetensorsWriter(folder / file, entries, {{"format", "pt"}});
     for (auto* group : shards[i]) {
       auto change = write_floats(
           job, *group, type_of(*group), [&](std::span<const std::byte> bytes) {

@@ -281,8 +281,8 @@ ExportSize export_gguf(const Job& job,
                        DType::f32,
                        {static_cast<int64_t>(factor.values.size())}});
   }
-  auto writer = GgufWriter(
-      file, make_metadata(job, quantized, findings), std::move(entries));
+  auto writer =
+      GgufWriter(file, make_metadata(job, quantized, findings), entries);
   auto sink = [&writer](std::span<const std::byte> bytes) {
     writer.write(bytes);
   };

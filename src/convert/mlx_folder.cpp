@@ -32,8 +32,7 @@ void write_shard(const std::vector<const PlannedParameter*>& parameters,
     entries.insert(
         entries.end(), parameter->entries.begin(), parameter->entries.end());
   }
-  auto writer =
-      SafetensorsWriter(path, std::move(entries), {{"format", "mlx"}});
+  auto writer = SafetensorsWriter(path, entries, {{"format", "mlx"}});
   for (const auto* parameter : parameters) {
     parameter->rows->open();
     auto change = stream(

@@ -271,7 +271,9 @@ class HeaderReader {
   std::vector<Held> read_numbers(uint64_t count) {
     std::vector<Held> values(static_cast<size_t>(count));
     for (auto& value : values) {
-      value = static_cast<Held>(get<Stored>("array element"));
+      // Signed bytes are numbers here, never characters.
+      Held wide{get<Stored>("array element")};
+      value = wide;
     }
     return values;
   }

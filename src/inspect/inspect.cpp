@@ -295,11 +295,10 @@ std::string quantization_of(const ModelReport& report, const Json& config) {
 
 std::string name_of(const ModelFiles& model, const Json& config) {
   if (model.gguf) {
-    try {
-      if (auto name = model.gguf->text("general.name")) {
-        return std::string(*name);
-      }
-    } catch (const Error&) {  // another kind of value: the check says so
+    // A name that is no text is the check's to report.
+    const auto* name = model.gguf->find("general.name");
+    if (name != nullptr && name->type == GgufValue::Type::string) {
+      return std::get<std::string>(name->value);
     }
   }
   return config_text(config, {"_name_or_path"});

@@ -224,7 +224,7 @@ void read_gguf(const GgufMetadata& metadata, TokenizerSummary& summary) {
     if (auto id = metadata.integer(key)) {
       bool known = *id >= 0 && static_cast<uint64_t>(*id) < tokens->size();
       summary.special.push_back(
-          {name, known ? (*tokens)[static_cast<size_t>(*id)] : "", *id});
+          {name, known ? (*tokens)[static_cast<size_t>(*id)] : "", id});
     }
   }
 }

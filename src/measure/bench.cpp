@@ -125,7 +125,8 @@ class Bench {
 
  private:
   uint64_t rounds() const {
-    return static_cast<uint64_t>(options_.runs + options_.warmup);
+    return static_cast<uint64_t>(options_.runs) +
+           static_cast<uint64_t>(options_.warmup);
   }
 
   std::vector<double> time_loads() {
@@ -189,10 +190,10 @@ class Bench {
     auto [median, spread] = median_spread(std::move(values));
     auto conditions = conditions_;
     conditions.insert(conditions.end(), more.begin(), more.end());
-    conditions.push_back(
-        {"runs",
-         fmt::format(
-             "{}, {} before them", runs, unit == "s" ? 0 : options_.warmup)});
+    conditions.emplace_back(
+        "runs",
+        fmt::format(
+            "{}, {} before them", runs, unit == "s" ? 0 : options_.warmup));
     report_.measurements.push_back(
         {std::move(what), median, std::move(unit), spread, conditions});
   }
@@ -254,7 +255,7 @@ Conditions machine_conditions() {
                            {"MLX", mx::version()},
                            {"device", kernels::on_cpu() ? "CPU" : "GPU"}};
   if (kernels::on_cpu()) {
-    conditions.push_back({"threads", fmt::format("{}", kernels::threads())});
+    conditions.emplace_back("threads", fmt::format("{}", kernels::threads()));
   }
   return conditions;
 }

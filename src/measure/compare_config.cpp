@@ -3,6 +3,7 @@
 #include <map>
 #include <string_view>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "assay/measure/compare_parts.h"
@@ -48,7 +49,8 @@ void flatten(const Json& value, const std::string& path, Fields& fields) {
     return;
   }
   for (const auto& [key, child] : value.items()) {
-    flatten(child, path.empty() ? key : path + "." + key, fields);
+    flatten(
+        child, path.empty() ? key : fmt::format("{}.{}", path, key), fields);
   }
 }
 

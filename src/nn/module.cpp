@@ -89,12 +89,12 @@ Module::Segment Module::segment(const std::string& name, Names names) {
   return result;
 }
 
-void Module::add(std::string name, Parameter& parameter, Names names) {
-  entries_.push_back({segment(std::move(name), names), &parameter, nullptr});
+void Module::add(const std::string& name, Parameter& parameter, Names names) {
+  entries_.push_back({segment(name, names), &parameter, nullptr});
 }
 
-void Module::add(std::string name, Module& child, Names names) {
-  entries_.push_back({segment(std::move(name), names), nullptr, &child});
+void Module::add(const std::string& name, Module& child, Names names) {
+  entries_.push_back({segment(name, names), nullptr, &child});
 }
 
 std::vector<ParameterSpec> Module::parameters(

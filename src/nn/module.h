@@ -34,8 +34,8 @@ class Module {
       const std::vector<std::string>& hf_roots = {""});
 
  protected:
-  void add(std::string name, Parameter& parameter, Names names = {});
-  void add(std::string name, Module& child, Names names = {});
+  void add(const std::string& name, Parameter& parameter, Names names = {});
+  void add(const std::string& name, Module& child, Names names = {});
 
  private:
   struct Paths {

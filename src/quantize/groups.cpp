@@ -16,9 +16,11 @@ namespace {
 std::optional<int> layer_of(std::string_view path) {
   while (!path.empty()) {
     auto dot = std::min(path.find('.'), path.size());
+    auto segment = path.substr(0, dot);
     int number = 0;
-    auto [end, error] = std::from_chars(path.data(), path.data() + dot, number);
-    if (error == std::errc() && end == path.data() + dot) {
+    const char* last = segment.data() + segment.size();
+    auto [end, error] = std::from_chars(segment.data(), last, number);
+    if (error == std::errc() && end == last) {
       return number;
     }
     path.remove_prefix(std::min(path.size(), dot + 1));

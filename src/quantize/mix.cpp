@@ -63,7 +63,7 @@ MixPath mix_path(const std::vector<Options>& groups) {
   for (const auto& options : groups) {
     bytes += options.front().bytes;
   }
-  path.mixes.push_back(Mix(groups.size(), kKeep));
+  path.mixes.emplace_back(groups.size(), kKeep);
   path.bytes.push_back(bytes);
   path.loss.push_back(0);
   for (const auto& step : steps_of(groups)) {

@@ -190,7 +190,7 @@ TrialResult measure(const nn::LanguageModel& model,
 }
 
 TrialModel::TrialModel(const std::filesystem::path& source,
-                       std::vector<Quantization> candidates,
+                       const std::vector<Quantization>& candidates,
                        const std::string& dtype)
     : loaded_(arch::load_model(source)),
       data_(*loaded_.files),
@@ -207,7 +207,8 @@ TrialModel::TrialModel(const std::filesystem::path& source,
   current_.assign(kept_.parameters.size(), kKeep);
 }
 
-conversion::Plan TrialModel::plan(std::optional<Quantization> candidate) {
+conversion::Plan TrialModel::plan(
+    const std::optional<Quantization>& candidate) {
   ConvertOptions options;
   options.dtype = dtype_;
   options.choose = [candidate](const nn::ParameterSpec& spec) {

@@ -46,7 +46,7 @@ struct Stored {
 class TrialModel {
  public:
   TrialModel(const std::filesystem::path& source,
-             std::vector<Quantization> candidates,
+             const std::vector<Quantization>& candidates,
              const std::string& dtype);
 
   const arch::LoadedModel& loaded() const { return loaded_; }
@@ -67,7 +67,7 @@ class TrialModel {
   void set(size_t parameter, size_t candidate);
 
  private:
-  conversion::Plan plan(std::optional<Quantization> candidate);
+  conversion::Plan plan(const std::optional<Quantization>& candidate);
 
   arch::LoadedModel loaded_;
   TensorData data_;

@@ -103,9 +103,35 @@ void print(const ConvertReport& report, Output& output) {
   output.print_findings(report.findings);
 }
 
+std::vector<Option> quantization_options(std::string_view bits_help) {
+  using enum OptionKind;
+  return {{.name = "--bits",
+           .kind = integer,
+           .value = "B",
+           .help = bits_help,
+           .fallback = "0",
+           .choices = "0 2 3 4 5 6 8"},
+          {.name = "--group-size",
+           .kind = integer,
+           .value = "N",
+           .help = "weights that share a scale; 0: the mode's own",
+           .fallback = "0",
+           .choices = "0 16 32 64 128"},
+          {.name = "--mode",
+           .kind = text,
+           .value = "MODE",
+           .help = "how to quantize",
+           .choices = "affine mxfp4 mxfp8 nvfp4"},
+          {.name = "--recipe",
+           .kind = text,
+           .value = "NAME",
+           .help = "a mix of bits by layer, as mlx-lm names them",
+           .choices = "mixed_2_6 mixed_3_4 mixed_3_6 mixed_4_6"}};
+}
+
 Command convert_command() {
   using enum OptionKind;
-  return {
+  Command command = {
       .name = "convert",
       .summary = "GGUF or Hugging Face to MLX, and back",
       .description =
@@ -121,28 +147,6 @@ Command convert_command() {
                    .help = "what to write",
                    .fallback = "mlx",
                    .choices = "mlx gguf hf"},
-                  {.name = "--bits",
-                   .kind = integer,
-                   .value = "B",
-                   .help = "quantize to B bits; 0: keep what is there",
-                   .fallback = "0",
-                   .choices = "0 2 3 4 5 6 8"},
-                  {.name = "--group-size",
-                   .kind = integer,
-                   .value = "N",
-                   .help = "weights that share a scale; 0: the mode's own",
-                   .fallback = "0",
-                   .choices = "0 16 32 64 128"},
-                  {.name = "--mode",
-                   .kind = text,
-                   .value = "MODE",
-                   .help = "how to quantize",
-                   .choices = "affine mxfp4 mxfp8 nvfp4"},
-                  {.name = "--recipe",
-                   .kind = text,
-                   .value = "NAME",
-                   .help = "a mix of bits by layer, as mlx-lm names them",
-                   .choices = "mixed_2_6 mixed_3_4 mixed_3_6 mixed_4_6"},
                   {.name = "--dtype",
                    .kind = text,
                    .value = "TYPE",
@@ -164,6 +168,11 @@ Command convert_command() {
                   {.name = "--no-verify",
                    .help = "do not compare the logits of source and result"}},
       .run = run};
+  for (auto& option :
+       quantization_options("quantize to B bits; 0: keep what is there")) {
+    command.options.push_back(option);
+  }
+  return command;
 }
 
 }  // namespace assay::cli

@@ -123,28 +123,6 @@ Command quantize_command() {
                    .kind = text,
                    .value = "X%",
                    .help = "largest increase of perplexity"},
-                  {.name = "--bits",
-                   .kind = integer,
-                   .value = "B",
-                   .help = "the same bits for all; 0: the mode's own",
-                   .fallback = "0",
-                   .choices = "0 2 3 4 5 6 8"},
-                  {.name = "--group-size",
-                   .kind = integer,
-                   .value = "N",
-                   .help = "weights that share a scale; 0: the mode's own",
-                   .fallback = "0",
-                   .choices = "0 16 32 64 128"},
-                  {.name = "--mode",
-                   .kind = text,
-                   .value = "MODE",
-                   .help = "how to quantize",
-                   .choices = "affine mxfp4 mxfp8 nvfp4"},
-                  {.name = "--recipe",
-                   .kind = text,
-                   .value = "NAME",
-                   .help = "a mix of bits by layer, as mlx-lm names them",
-                   .choices = "mixed_2_6 mixed_3_4 mixed_3_6 mixed_4_6"},
                   {.name = "--max-tries",
                    .kind = integer,
                    .value = "N",
@@ -160,6 +138,10 @@ Command quantize_command() {
                   {.name = "--force",
                    .help = "replace DST, at the end, in one step"}},
       .run = run};
+  for (auto& option :
+       quantization_options("the same bits for all; 0: the mode's own")) {
+    command.options.push_back(option);
+  }
   for (auto& option : sample_option_table("512")) {
     command.options.push_back(option);
   }

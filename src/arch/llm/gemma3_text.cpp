@@ -1,12 +1,9 @@
 // Gemma 3, the language part (Gemma Team 2025): five sliding layers to one full
 // one, each kind with rotary settings of its own, norms on q and k.
 
-#include <cmath>
-
 #include <nlohmann/json.hpp>
 
 #include "assay/arch/list.h"
-#include "assay/arch/llm/common.h"
 #include "assay/arch/llm/gemma_block.h"
 
 namespace assay::arch {
@@ -32,43 +29,15 @@ nn::RopeConfig sliding_rope(const ConfigReader& config) {
 }
 
 std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
-  auto base = attention_config(config);
-  base.scale = 1 / std::sqrt(config.real("query_pre_attn_scalar"));
-  base.qk_norm = nn::AttentionConfig::Norm::per_head;
-  base.softcap = static_cast<float>(
-      config.maybe_number("attn_logit_softcapping").value_or(0));
-  base.norm_offset = 1;
-  auto sliding = sliding_layers(config, all_but_nth_slide);
-  auto frame = causal_lm_config(config);
-  frame.norm_offset = 1;
-  frame.embedding_scale = std::sqrt(static_cast<float>(frame.width));
-  frame.logit_softcap = static_cast<float>(
-      config.maybe_number("final_logit_softcapping").value_or(0));
-  auto activation = nn::activation_from_name(
-      config.text({"hidden_activation", "hidden_act"}), config.where());
-  return std::make_unique<nn::CausalLm<GemmaBlock>>(frame, [&](int layer) {
-    auto attention = base;
-    if (sliding[static_cast<size_t>(layer)]) {
-      attention.window = config.dimension("sliding_window");
-      attention.rope = sliding_rope(config);
-    }
-    return std::make_unique<GemmaBlock>(
-        attention,
-        std::make_unique<nn::GatedMlp>(
-            frame.width, config.dimension("intermediate_size"), activation));
-  });
+  return build_gemma(config,
+                     nn::AttentionConfig::Norm::per_head,
+                     all_but_nth_slide,
+                     sliding_rope(config));
 }
 
-// Constants of the family that its GGUFs leave out (llama.cpp fixes them too).
 void finish_gguf(Json& config, const ModelFiles&) {
-  if (!config.contains("head_dim") || !config.contains("hidden_size")) {
-    return;
-  }
-  bool is_27b = config.value("num_hidden_layers", 0) == 62;
-  config["query_pre_attn_scalar"] =
-      is_27b ? config["hidden_size"].get<int>() /
-                   config["num_attention_heads"].get<int>()
-             : config["head_dim"].get<int>();
+  constexpr int kLayersOf27b = 62;
+  gemma_query_scale_from_gguf(config, kLayersOf27b);
 }
 
 }  // namespace

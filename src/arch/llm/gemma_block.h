@@ -1,8 +1,12 @@
 #pragma once
 
-// The block of Gemma 2 and 3: norms before and after both attention and MLP,
-// each stored as its difference from one.
+// What Gemma 2 and 3 share: the block, with norms before and after both
+// attention and MLP, each stored as its difference from one; the frame, with
+// scaled embeddings and soft caps.
 
+#include <optional>
+
+#include "assay/arch/llm/common.h"
 #include "assay/nn/attention.h"
 
 namespace assay::arch {
@@ -40,5 +44,19 @@ class GemmaBlock : public nn::Module {
   std::unique_ptr<nn::GatedMlp> mlp_;
   nn::RmsNorm before_attention_, after_attention_, before_mlp_, after_mlp_;
 };
+
+/** The model of either version. `qk_norm`: norms of q and k, or none. `rule`:
+ * which layers slide where the config has no list. `sliding_rope`: rotary
+ * settings of these layers, if they have their own. */
+std::unique_ptr<nn::LanguageModel> build_gemma(
+    const ConfigReader& config,
+    nn::AttentionConfig::Norm qk_norm,
+    bool (*rule)(const ConfigReader&, int layer),
+    const std::optional<nn::RopeConfig>& sliding_rope);
+
+/** The scale of queries is not in GGUF metadata: it is that of the head, but
+ * for the 27B model (told by its layers), whose heads are narrower than the
+ * width would make them. */
+void gemma_query_scale_from_gguf(Json& config, int layers_of_27b);
 
 }  // namespace assay::arch

@@ -1,10 +1,10 @@
 #include "assay/quantize/groups.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -17,11 +17,11 @@ std::optional<int> layer_of(std::string_view path) {
   while (!path.empty()) {
     auto dot = std::min(path.find('.'), path.size());
     auto segment = path.substr(0, dot);
-    int number = 0;
-    const char* last = segment.data() + segment.size();
-    auto [end, error] = std::from_chars(segment.data(), last, number);
-    if (error == std::errc() && end == last) {
-      return number;
+    auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    constexpr size_t kMostDigits = 6;
+    if (!segment.empty() && segment.size() <= kMostDigits &&
+        std::ranges::all_of(segment, is_digit)) {
+      return std::stoi(std::string(segment));
     }
     path.remove_prefix(std::min(path.size(), dot + 1));
   }

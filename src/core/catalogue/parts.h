@@ -1,0 +1,18 @@
+#pragma once
+
+// The parts of the catalogue, a file a topic. A new id goes into the part it
+// belongs to: {id, severity, title, cause, remedy}; the order is free.
+
+#include <span>
+
+#include "assay/core/catalogue.h"
+
+namespace assay::catalogue_parts {
+
+std::span<const CatalogueEntry> files();
+std::span<const CatalogueEntry> gguf();
+std::span<const CatalogueEntry> config();
+std::span<const CatalogueEntry> text();
+std::span<const CatalogueEntry> jobs();
+
+}  // namespace assay::catalogue_parts

@@ -39,7 +39,7 @@ class Run {
    * thrown becomes a finding too. */
   template <class Look>
   bool step(const char* name, Look&& look) {
-    CheckStep step{name, CheckStep::Outcome::passed, "", 0};
+    CheckStep step{name, CheckStep::Outcome::passed, "", 0, 0};
     auto start = std::chrono::steady_clock::now();
     Findings findings;
     bool threw = true;
@@ -63,6 +63,7 @@ class Run {
     if (wrong && step.outcome == CheckStep::Outcome::passed) {
       step.outcome = CheckStep::Outcome::findings;
     }
+    step.findings = findings.size();
     std::ranges::move(findings, std::back_inserter(report_.findings));
     report_.steps.push_back(std::move(step));
     return !threw && !wrong;
@@ -70,7 +71,7 @@ class Run {
 
   void skip(const char* name, std::string why) {
     report_.steps.push_back(
-        {name, CheckStep::Outcome::skipped, std::move(why), 0});
+        {name, CheckStep::Outcome::skipped, std::move(why), 0, 0});
   }
 
   bool lone_weights() const {

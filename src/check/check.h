@@ -42,6 +42,7 @@ struct CheckStep {
   Outcome outcome = Outcome::passed;
   std::string detail;  ///< what was found sound, or why it was skipped
   double seconds = 0;
+  size_t findings = 0;  ///< how many, of CheckReport::findings in order
 };
 
 std::string_view name(CheckStep::Outcome outcome);

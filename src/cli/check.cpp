@@ -1,10 +1,12 @@
 #include "assay/check/check.h"
 
-#include <algorithm>
+#include <span>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "assay/check/report_formats.h"
 #include "assay/cli/arguments.h"
 #include "assay/cli/output.h"
 #include "assay/cli/verbs.h"
@@ -50,43 +52,68 @@ Verdict worse(Verdict a, Verdict b) {
   return weight(a) >= weight(b) ? a : b;
 }
 
+void print_all(std::span<const CheckReport> reports,
+               const Arguments& arguments,
+               Output& output) {
+  if (arguments.flag("--junit")) {
+    output.print(to_junit(reports));
+  } else if (arguments.flag("--sarif")) {
+    output.print_json(to_sarif(reports, ASSAY_VERSION));
+  } else if (arguments.flag("--markdown")) {
+    output.print(to_markdown(reports));
+  } else if (output.json()) {
+    Json all = Json::array();
+    for (const auto& report : reports) {
+      all.push_back(to_json(report));
+    }
+    output.print_json(all.size() == 1 ? all.front() : all);
+  }
+}
+
 int run(const Arguments& arguments, Output& output) {
+  int formats = 0;
+  for (const auto* option : {"--json", "--junit", "--sarif", "--markdown"}) {
+    formats += arguments.flag(option) ? 1 : 0;
+  }
+  if (formats > 1) {
+    throw UsageError("one of --json, --junit, --sarif and --markdown");
+  }
   auto verdict = Verdict::sound;
-  Json all = Json::array();
+  std::vector<CheckReport> reports;
   for (const auto& path : arguments.all("MODEL")) {
     auto report = check(path,
                         {.headers_only = arguments.flag("--headers"),
                          .progress = output.progress()});
     verdict = worse(verdict, report.verdict);
-    if (output.json()) {
-      all.push_back(to_json(report));
-    } else {
+    if (formats == 0) {
       print(report, output);
     }
+    reports.push_back(std::move(report));
   }
-  if (output.json()) {
-    output.print_json(all.size() == 1 ? all.front() : all);
-  }
+  print_all(reports, arguments, output);
   return exit_code(verdict);
 }
 
 }  // namespace
 
 Command check_command() {
-  return {.name = "check",
-          .summary = "whether a model will load and compute sense",
-          .description =
-              "Holds headers and configs against the architecture, then reads "
-              "every tensor for NaN, zeros and outliers, then runs a short "
-              "text. Each finding says where, what was expected, what is "
-              "there, why, and what to do.",
-          .operands = {{"MODEL",
-                        "a folder, a .gguf or a .safetensors file",
-                        true,
-                        true}},
-          .options = {{.name = "--headers",
-                       .help = "headers and configs only: milliseconds"}},
-          .run = run};
+  return {
+      .name = "check",
+      .summary = "whether a model will load and compute sense",
+      .description =
+          "Holds headers and configs against the architecture, then reads "
+          "every tensor for NaN, zeros and outliers, then runs a short "
+          "text. Each finding says where, what was expected, what is "
+          "there, why, and what to do.",
+      .operands =
+          {{"MODEL", "a folder, a .gguf or a .safetensors file", true, true}},
+      .options = {{.name = "--headers",
+                   .help = "headers and configs only: milliseconds"},
+                  {.name = "--junit", .help = "JUnit XML, for CI servers"},
+                  {.name = "--sarif", .help = "SARIF 2.1.0, for code scanning"},
+                  {.name = "--markdown",
+                   .help = "a block for reference/DIAGNOSTICS.md"}},
+      .run = run};
 }
 
 }  // namespace assay::cli

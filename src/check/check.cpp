@@ -7,8 +7,10 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "assay/check/pipeline.h"
 #include "assay/check/rules.h"
 #include "assay/core/finding_json.h"
+#include "assay/formats/quote.h"
 
 namespace assay {
 namespace {
@@ -24,6 +26,11 @@ class Run {
   }
 
   CheckReport finish() {
+    if (rules::is_pipeline(report_.path)) {
+      look_at_pipeline();
+      decide();
+      return std::move(report_);
+    }
     look_at_files();
     if (model_) {
       look_at_tree();
@@ -77,6 +84,38 @@ class Run {
   bool lone_weights() const {
     return model_->container == Container::safetensors &&
            std::filesystem::is_regular_file(model_->path);
+  }
+
+  // By headers alone: the components have no module trees yet, so what is not
+  // found wrong is not called sound.
+  void look_at_pipeline() {
+    std::optional<rules::Pipeline> pipeline;
+    step("components", [&](CheckStep& step) {
+      pipeline.emplace(rules::open_pipeline(report_.path));
+      report_.architecture = pipeline->class_name;
+      step.detail = fmt::format("{}, {} components",
+                                quote(pipeline->class_name),
+                                pipeline->components.size());
+      auto findings = pipeline->findings;
+      std::ranges::move(rules::component_classes(*pipeline),
+                        std::back_inserter(findings));
+      return findings;
+    });
+    if (!pipeline) {
+      return;
+    }
+    step("shapes",
+         [&](CheckStep&) { return rules::component_shapes(*pipeline); });
+    step("agreement",
+         [&](CheckStep&) { return rules::component_agreement(*pipeline); });
+    step("latents",
+         [&](CheckStep&) { return rules::latent_scaling(*pipeline); });
+    step("schedule",
+         [&](CheckStep&) { return rules::noise_schedule(*pipeline); });
+    if (!options_.headers_only) {
+      skip("inference", "pipelines have no module tree");
+      undecided_ = true;
+    }
   }
 
   void look_at_files() {

@@ -12,6 +12,7 @@ namespace assay::catalogue_parts {
 std::span<const CatalogueEntry> files();
 std::span<const CatalogueEntry> gguf();
 std::span<const CatalogueEntry> config();
+std::span<const CatalogueEntry> diffusion();
 std::span<const CatalogueEntry> text();
 std::span<const CatalogueEntry> jobs();
 

@@ -1,0 +1,268 @@
+#include "assay/check/pipeline.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "assay/core/file.h"
+#include "assay/formats/quote.h"
+#include "assay/formats/safetensors.h"
+#include "assay/formats/safetensors_index.h"
+
+namespace assay::rules {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr uint64_t kMaxJson = 16u << 20;
+
+// Python writes infinities and NaN as bare words, which JSON has not; diffusers
+// does so in its own scheduler configs. They are read as null.
+std::string without_infinities(std::string text) {
+  constexpr std::array<std::string_view, 3> kWords = {
+      "-Infinity", "Infinity", "NaN"};
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (in_string && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      in_string = !in_string;
+    } else if (!in_string) {
+      for (auto word : kWords) {
+        if (text.compare(i, word.size(), word) == 0) {
+          text.replace(i, word.size(), "null");
+          break;
+        }
+      }
+    }
+  }
+  return text;
+}
+
+Json read_document(const fs::path& path) {
+  return parse_json(without_infinities(read_text(path, kMaxJson)),
+                    path.string());
+}
+
+// A name out of the index becomes a folder: it must not lead elsewhere.
+bool is_plain_name(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." &&
+         name.find_first_of("/\\") == std::string_view::npos &&
+         is_printable_utf8(name);
+}
+
+std::vector<fs::path> weight_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::vector<fs::path> variants;  // model.fp16.safetensors
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const auto& path = entry->path();
+    if (path.extension() == ".safetensors") {
+      bool variant = path.stem().has_extension();
+      (variant ? variants : files).push_back(path);
+    }
+  }
+  auto& chosen = files.empty() ? variants : files;
+  std::ranges::sort(chosen);
+  return chosen;
+}
+
+bool has_other_weights(const fs::path& folder) {
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    auto suffix = entry->path().extension();
+    if (suffix == ".bin" || suffix == ".msgpack" || suffix == ".onnx") {
+      return true;
+    }
+  }
+  return false;
+}
+
+void hold_against_index(Pipeline& pipeline, const Component& component) {
+  for (const auto* stem : {"diffusion_pytorch_model", "model"}) {
+    auto path =
+        component.folder / fmt::format("{}.safetensors.index.json", stem);
+    if (!fs::exists(path)) {
+      continue;
+    }
+    auto index = parse_safetensors_index(read_text(path), path.string());
+    for (const auto& shard : index.shards) {
+      if (!fs::exists(component.folder / shard)) {
+        pipeline.findings.push_back(
+            make_finding("index.missing-shard",
+                         (component.folder / shard).string(),
+                         "the shard that the index names",
+                         "no such file"));
+      }
+    }
+  }
+}
+
+void read_weights(Pipeline& pipeline, Component& component) {
+  auto files = weight_files(component.folder);
+  for (const auto& file : files) {
+    for (auto& tensor : read_safetensors(file).tensors) {
+      component.tensors.emplace(std::move(tensor.name),
+                                std::move(tensor.shape));
+    }
+  }
+  hold_against_index(pipeline, component);
+  if (!files.empty()) {
+    return;
+  }
+  bool other = has_other_weights(component.folder);
+  pipeline.findings.push_back(
+      make_finding(other ? "model.not-read" : "component.no-weights",
+                   component.folder.string(),
+                   "weights in safetensors",
+                   other ? "another format" : "none"));
+}
+
+void read_component(Pipeline& pipeline, Component& component) {
+  if (!fs::is_directory(component.folder)) {
+    pipeline.findings.push_back(make_finding("component.missing",
+                                             component.folder.string(),
+                                             component.class_name,
+                                             "no such folder"));
+    return;
+  }
+  for (const auto* name : {"config.json", "scheduler_config.json"}) {
+    auto path = component.folder / name;
+    if (component.config.is_null() && fs::exists(path)) {
+      component.config_path = path;
+      component.config = read_document(path);
+    }
+  }
+  if (fs::exists(component.folder / "config.json")) {
+    read_weights(pipeline, component);
+  }
+}
+
+Component component_of(Pipeline& pipeline,
+                       const std::string& name,
+                       const Json& entry) {
+  Component component;
+  component.name = name;
+  component.class_name = entry[1].get<std::string>();
+  component.folder = pipeline.path / name;
+  try {
+    read_component(pipeline, component);
+  } catch (const Error& error) {
+    pipeline.findings.push_back(error.finding());
+  }
+  return component;
+}
+
+// What a class of pipeline cannot work without.
+struct Needs {
+  std::string_view prefix;
+  std::array<std::string_view, 4> components;
+};
+constexpr std::array kNeeds = {
+    Needs{"StableDiffusion3", {"transformer", "vae", "scheduler", ""}},
+    Needs{"StableDiffusion", {"unet", "vae", "scheduler", ""}},
+    Needs{"Flux", {"transformer", "vae", "scheduler", ""}},
+    Needs{"PixArt", {"transformer", "vae", "scheduler", "text_encoder"}},
+};
+
+std::string class_in_config(const Json& config) {
+  if (!config.is_object()) {
+    return "";
+  }
+  if (config.contains("_class_name") && config["_class_name"].is_string()) {
+    return config["_class_name"].get<std::string>();
+  }
+  auto list = config.value("architectures", Json());
+  return list.is_array() && list.size() == 1 && list[0].is_string()
+             ? list[0].get<std::string>()
+             : "";
+}
+
+}  // namespace
+
+std::optional<int64_t> Component::size(std::string_view field) const {
+  if (!config.is_object()) {
+    return std::nullopt;
+  }
+  auto entry = config.find(field);
+  bool is_size = entry != config.end() && entry->is_number_integer() &&
+                 entry->get<int64_t>() > 0;
+  return is_size ? std::optional(entry->get<int64_t>()) : std::nullopt;
+}
+
+const Component* Pipeline::find(std::string_view name) const {
+  auto entry = std::ranges::find(components, name, &Component::name);
+  return entry == components.end() ? nullptr : &*entry;
+}
+
+bool is_pipeline(const fs::path& path) {
+  return fs::is_regular_file(path / "model_index.json");
+}
+
+Pipeline open_pipeline(const fs::path& path) {
+  Pipeline pipeline;
+  pipeline.path = path;
+  auto where = path / "model_index.json";
+  auto index = read_document(where);
+  if (!index.is_object() || !index.contains("_class_name") ||
+      !index["_class_name"].is_string()) {
+    fail("pipeline.malformed",
+         where.string(),
+         "an object with a text '_class_name'",
+         index.is_object() ? "no such text" : index.type_name());
+  }
+  pipeline.class_name = index["_class_name"].get<std::string>();
+  for (const auto& [name, entry] : index.items()) {
+    if (name.starts_with('_') || !entry.is_array()) {
+      continue;  // settings of the pipeline itself
+    }
+    bool pair = entry.size() == 2;
+    if (pair && entry[0].is_null() && entry[1].is_null()) {
+      continue;  // left out on purpose
+    }
+    if (!is_plain_name(name) || !pair || !entry[0].is_string() ||
+        !entry[1].is_string()) {
+      fail("pipeline.malformed",
+           fmt::format("{}: {}", where.string(), quote(name)),
+           "a component's name with [library, class]",
+           quote(entry.dump(-1, ' ', true)));
+    }
+    pipeline.components.push_back(component_of(pipeline, name, entry));
+  }
+  return pipeline;
+}
+
+std::vector<Finding> component_classes(const Pipeline& pipeline) {
+  std::vector<Finding> findings;
+  auto needs = std::ranges::find_if(kNeeds, [&](const Needs& one) {
+    return pipeline.class_name.starts_with(one.prefix);
+  });
+  if (needs != kNeeds.end()) {
+    for (auto name : needs->components) {
+      if (!name.empty() && pipeline.find(name) == nullptr) {
+        findings.push_back(
+            make_finding("pipeline.component-absent",
+                         (pipeline.path / "model_index.json").string(),
+                         fmt::format("a {} for {}", name, pipeline.class_name),
+                         "none"));
+      }
+    }
+  }
+  for (const auto& component : pipeline.components) {
+    auto own = class_in_config(component.config);
+    if (!own.empty() && own != component.class_name) {
+      findings.push_back(make_finding("component.class-mismatch",
+                                      component.config_path.string(),
+                                      component.class_name,
+                                      own));
+    }
+  }
+  return findings;
+}
+
+}  // namespace assay::rules

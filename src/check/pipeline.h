@@ -1,0 +1,66 @@
+#pragma once
+
+// Rules for a folder as diffusers writes it: model_index.json, and a folder a
+// component. Held by headers and configs; no component is run.
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "assay/core/finding.h"
+#include "assay/core/json.h"
+#include "assay/core/shape.h"
+
+namespace assay::rules {
+
+/** One entry of model_index.json that is not null. */
+struct Component {
+  std::string name;        ///< "unet", "text_encoder_2"
+  std::string class_name;  ///< "UNet2DConditionModel"
+  std::filesystem::path folder;
+  std::filesystem::path config_path;  ///< empty where there is none
+  Json config;                        ///< null where there is none
+  std::map<std::string, Shape, std::less<>> tensors;
+
+  /** A positive integer of the config. */
+  std::optional<int64_t> size(std::string_view field) const;
+};
+
+struct Pipeline {
+  std::filesystem::path path;
+  std::string class_name;  ///< "StableDiffusionXLPipeline"
+  std::vector<Component> components;
+  /** What opening found wrong and went on from. */
+  std::vector<Finding> findings;
+
+  const Component* find(std::string_view name) const;
+};
+
+/** True for a folder with a model_index.json. */
+bool is_pipeline(const std::filesystem::path& path);
+
+/** Reads the index, configs and headers. Throws Error json.*,
+ * pipeline.malformed; what is wrong with one component goes to `findings`. */
+Pipeline open_pipeline(const std::filesystem::path& path);
+
+/** A component's class in the index against the one in its own config, and
+ * the components that the pipeline's class needs. */
+std::vector<Finding> component_classes(const Pipeline& pipeline);
+
+/** Each size that a config states and a stored tensor shows. */
+std::vector<Finding> component_shapes(const Pipeline& pipeline);
+
+/** Sizes and factors that two components must share: latent channels, widths
+ * of text, positions of tokenizers. */
+std::vector<Finding> component_agreement(const Pipeline& pipeline);
+
+/** The factors between latents and the VAE, and the noise schedule: against
+ * what diffusers accepts and what published models of the family have. */
+std::vector<Finding> latent_scaling(const Pipeline& pipeline);
+std::vector<Finding> noise_schedule(const Pipeline& pipeline);
+
+}  // namespace assay::rules

@@ -1,0 +1,343 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "assay/check/pipeline.h"
+#include "assay/core/file.h"
+
+// What the components of one pipeline must share, and the values that nothing
+// in the files contradicts: those are held against published models.
+namespace assay::rules {
+namespace {
+
+using Findings = std::vector<Finding>;
+
+std::optional<double> number(const Component& component,
+                             std::string_view field) {
+  if (!component.config.is_object()) {
+    return std::nullopt;
+  }
+  auto entry = component.config.find(field);
+  return entry != component.config.end() && entry->is_number()
+             ? std::optional(entry->get<double>())
+             : std::nullopt;
+}
+
+std::string text(const Component& component, std::string_view field) {
+  if (!component.config.is_object()) {
+    return "";
+  }
+  auto entry = component.config.find(field);
+  return entry != component.config.end() && entry->is_string()
+             ? entry->get<std::string>()
+             : "";
+}
+
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+std::string field_of(const Component& component, std::string_view field) {
+  return fmt::format("{}: {}", component.config_path.string(), field);
+}
+
+std::optional<int64_t> size_of(const Pipeline& pipeline,
+                               std::string_view component,
+                               std::string_view field) {
+  const auto* found = pipeline.find(component);
+  return found == nullptr ? std::nullopt : found->size(field);
+}
+
+void agree(Findings& findings,
+           const Component& component,
+           std::string_view field,
+           std::optional<int64_t> wanted,
+           std::string_view source) {
+  auto has = component.size(field);
+  if (has && wanted && *has != *wanted) {
+    findings.push_back(make_finding("pipeline.disagreement",
+                                    field_of(component, field),
+                                    fmt::format("{}, {}", *wanted, source),
+                                    fmt::format("{}", *has)));
+  }
+}
+
+std::optional<int64_t> sum(std::optional<int64_t> a, std::optional<int64_t> b) {
+  return a && b ? std::optional(*a + *b) : std::nullopt;
+}
+
+// Channels that the denoiser takes: the latents, and for some tasks an image
+// and a mask beside them.
+void latents(const Pipeline& pipeline, Findings& findings) {
+  auto latent = size_of(pipeline, "vae", "latent_channels");
+  const auto* unet = pipeline.find("unet");
+  const auto* transformer = pipeline.find("transformer");
+  const auto& name = pipeline.class_name;
+  if (!latent) {
+    return;
+  }
+  bool extra = contains(name, "Pix2Pix") || contains(name, "Upscale") ||
+               contains(name, "Depth") || contains(name, "Control") ||
+               contains(name, "Fill");
+  if (extra) {
+    return;
+  }
+  constexpr auto kSource = "the VAE's latent_channels";
+  bool inpaint = contains(name, "Inpaint");
+  if (unet != nullptr && name.starts_with("StableDiffusion")) {
+    bool masked = inpaint && unet->size("in_channels") == 2 * *latent + 1;
+    agree(findings,
+          *unet,
+          "in_channels",
+          masked ? 2 * *latent + 1 : *latent,
+          kSource);
+    agree(findings, *unet, "out_channels", latent, kSource);
+  }
+  if (transformer != nullptr && name.starts_with("StableDiffusion3") &&
+      !inpaint) {
+    agree(findings, *transformer, "in_channels", latent, kSource);
+  }
+  if (transformer != nullptr && name.starts_with("Flux")) {
+    agree(findings,
+          *transformer,
+          "in_channels",
+          4 * *latent,
+          "four times the VAE's latent_channels");
+  }
+}
+
+void text_widths(const Pipeline& pipeline, Findings& findings) {
+  const auto& name = pipeline.class_name;
+  const auto* unet = pipeline.find("unet");
+  const auto* transformer = pipeline.find("transformer");
+  auto first = size_of(pipeline, "text_encoder", "hidden_size");
+  auto second = size_of(pipeline, "text_encoder_2", "hidden_size");
+  if (unet != nullptr && name.starts_with("StableDiffusionXL")) {
+    bool refiner = pipeline.find("text_encoder") == nullptr;
+    agree(findings,
+          *unet,
+          "cross_attention_dim",
+          refiner ? second : sum(first, second),
+          "the text encoders' widths together");
+  } else if (unet != nullptr && name.starts_with("StableDiffusion")) {
+    agree(findings,
+          *unet,
+          "cross_attention_dim",
+          first,
+          "the text encoder's hidden_size");
+  }
+  if (transformer == nullptr) {
+    return;
+  }
+  if (name.starts_with("StableDiffusion3")) {
+    agree(findings,
+          *transformer,
+          "joint_attention_dim",
+          size_of(pipeline, "text_encoder_3", "d_model"),
+          "text_encoder_3's d_model");
+    agree(findings,
+          *transformer,
+          "pooled_projection_dim",
+          sum(size_of(pipeline, "text_encoder", "projection_dim"),
+              size_of(pipeline, "text_encoder_2", "projection_dim")),
+          "the text encoders' projection_dim together");
+  } else if (name.starts_with("Flux")) {
+    agree(findings,
+          *transformer,
+          "joint_attention_dim",
+          size_of(pipeline, "text_encoder_2", "d_model"),
+          "text_encoder_2's d_model");
+    agree(findings,
+          *transformer,
+          "pooled_projection_dim",
+          first,
+          "the text encoder's hidden_size");
+  }
+}
+
+// A tokenizer that pads to more positions than the encoder has.
+void positions(const Pipeline& pipeline, Findings& findings) {
+  constexpr std::array kPairs = {
+      std::pair("tokenizer", "text_encoder"),
+      std::pair("tokenizer_2", "text_encoder_2"),
+  };
+  for (auto [tokenizer, encoder] : kPairs) {
+    auto limit = size_of(pipeline, encoder, "max_position_embeddings");
+    const auto* found = pipeline.find(tokenizer);
+    if (!limit || found == nullptr) {
+      continue;
+    }
+    auto path = found->folder / "tokenizer_config.json";
+    if (!std::filesystem::exists(path)) {
+      continue;
+    }
+    auto config = parse_json(read_text(path, 16u << 20), path.string());
+    auto longest =
+        config.is_object() ? config.value("model_max_length", Json()) : Json();
+    if (longest.is_number() &&
+        longest.get<double>() > static_cast<double>(*limit)) {
+      findings.push_back(make_finding(
+          "text-encoder.too-long",
+          path.string() + ": model_max_length",
+          fmt::format("at most {}, the positions of {}", *limit, encoder),
+          longest.dump()));
+    }
+  }
+}
+
+/** Published factors: each family's own vae/config.json. */
+struct Scaling {
+  std::string_view prefix;
+  double factor;
+  std::optional<double> shift;
+};
+constexpr std::array kScaling = {
+    Scaling{"StableDiffusionXL", 0.13025, std::nullopt},
+    Scaling{"StableDiffusion3", 1.5305, 0.0609},
+    Scaling{"StableDiffusion", 0.18215, std::nullopt},
+    Scaling{"Flux", 0.3611, 0.1159},
+};
+
+bool near(double a, double b) {
+  return std::abs(a - b) <= 1e-4 * std::abs(b);
+}
+
+void hold_published(Findings& findings,
+                    const Component& component,
+                    std::string_view field,
+                    double published) {
+  auto value = number(component, field);
+  if (value && !near(*value, published)) {
+    findings.push_back(make_finding("pipeline.unpublished-value",
+                                    field_of(component, field),
+                                    fmt::format("{}", published),
+                                    fmt::format("{}", *value)));
+  }
+}
+
+void one_of(Findings& findings,
+            const Component& component,
+            std::string_view field,
+            std::initializer_list<std::string_view> allowed) {
+  auto value = text(component, field);
+  if (!value.empty() && std::ranges::find(allowed, value) == allowed.end()) {
+    std::string list;
+    for (auto name : allowed) {
+      list += (list.empty() ? "" : ", ") + std::string(name);
+    }
+    findings.push_back(make_finding("scheduler.invalid-value",
+                                    field_of(component, field),
+                                    "one of " + list,
+                                    value));
+  }
+}
+
+void betas(Findings& findings, const Component& scheduler) {
+  auto start = number(scheduler, "beta_start");
+  auto end = number(scheduler, "beta_end");
+  if (start && end && !(0 < *start && *start < *end && *end < 1)) {
+    findings.push_back(make_finding("scheduler.invalid-value",
+                                    field_of(scheduler, "beta_start, beta_end"),
+                                    "0 < beta_start < beta_end < 1",
+                                    fmt::format("{} and {}", *start, *end)));
+  }
+  auto steps = number(scheduler, "num_train_timesteps");
+  if (steps && *steps < 1) {
+    findings.push_back(make_finding("scheduler.invalid-value",
+                                    field_of(scheduler, "num_train_timesteps"),
+                                    "at least 1",
+                                    fmt::format("{}", *steps)));
+  }
+}
+
+}  // namespace
+
+std::vector<Finding> component_agreement(const Pipeline& pipeline) {
+  Findings findings;
+  latents(pipeline, findings);
+  text_widths(pipeline, findings);
+  positions(pipeline, findings);
+  return findings;
+}
+
+std::vector<Finding> latent_scaling(const Pipeline& pipeline) {
+  const auto* vae = pipeline.find("vae");
+  auto family = std::ranges::find_if(kScaling, [&](const Scaling& one) {
+    return pipeline.class_name.starts_with(one.prefix);
+  });
+  bool known = vae != nullptr && family != kScaling.end() &&
+               vae->class_name == "AutoencoderKL" &&
+               !contains(pipeline.class_name, "Upscale");
+  if (!known) {
+    return {};
+  }
+  Findings findings;
+  // diffusers' default is the factor of Stable Diffusion 1 and 2, whose first
+  // configs have none.
+  if (!number(*vae, "scaling_factor") && family->factor != 0.18215) {
+    findings.push_back(make_finding("vae.factor-missing",
+                                    field_of(*vae, "scaling_factor"),
+                                    fmt::format("{}", family->factor),
+                                    "none"));
+  }
+  if (family->shift && !number(*vae, "shift_factor")) {
+    findings.push_back(make_finding("vae.factor-missing",
+                                    field_of(*vae, "shift_factor"),
+                                    fmt::format("{}", *family->shift),
+                                    "none"));
+  }
+  hold_published(findings, *vae, "scaling_factor", family->factor);
+  if (family->shift) {
+    hold_published(findings, *vae, "shift_factor", *family->shift);
+  }
+  return findings;
+}
+
+std::vector<Finding> noise_schedule(const Pipeline& pipeline) {
+  const auto* scheduler = pipeline.find("scheduler");
+  if (scheduler == nullptr || !scheduler->config.is_object()) {
+    return {};
+  }
+  Findings findings;
+  const auto& name = pipeline.class_name;
+  bool flow_model =
+      name.starts_with("StableDiffusion3") || name.starts_with("Flux");
+  auto uses_flow = scheduler->config.find("use_flow_sigmas");
+  bool flow = contains(scheduler->class_name, "FlowMatch") ||
+              (uses_flow != scheduler->config.end() && *uses_flow == true);
+  if (flow != flow_model && (flow_model || name.starts_with("StableDiff"))) {
+    findings.push_back(make_finding(
+        "scheduler.wrong-family",
+        scheduler->config_path.string(),
+        flow_model ? "a flow matching scheduler" : "a diffusion scheduler",
+        scheduler->class_name));
+  }
+  one_of(findings,
+         *scheduler,
+         "prediction_type",
+         {"epsilon", "sample", "v_prediction", "flow_prediction"});
+  one_of(findings,
+         *scheduler,
+         "timestep_spacing",
+         {"linspace", "leading", "trailing"});
+  one_of(findings,
+         *scheduler,
+         "beta_schedule",
+         {"linear",
+          "scaled_linear",
+          "squaredcos_cap_v2",
+          "sigmoid",
+          "laplace",
+          "exp"});
+  betas(findings, *scheduler);
+  if (!flow && name.starts_with("StableDiffusion") && findings.empty()) {
+    hold_published(findings, *scheduler, "beta_start", 0.00085);
+    hold_published(findings, *scheduler, "beta_end", 0.012);
+  }
+  return findings;
+}
+
+}  // namespace assay::rules

@@ -108,24 +108,12 @@ std::string test_suite(const CheckReport& report) {
       cases);
 }
 
-std::string_view level(Severity severity) {
-  switch (severity) {
-    case Severity::note:
-      return "note";
-    case Severity::warning:
-      return "warning";
-    case Severity::error:
-      break;
-  }
-  return "error";
-}
-
 Json rule_of(const CatalogueEntry& entry) {
   return {{"id", entry.id},
           {"shortDescription", {{"text", entry.title}}},
           {"fullDescription", {{"text", entry.cause}}},
           {"help", {{"text", entry.remedy}}},
-          {"defaultConfiguration", {{"level", level(entry.severity)}}}};
+          {"defaultConfiguration", {{"level", name(entry.severity)}}}};
 }
 
 // A URI reference (RFC 3986): all but unreserved characters and '/' escaped.
@@ -151,7 +139,7 @@ Json result_of(const CheckReport& report,
        Json::array({{{"fullyQualifiedName", finding.where}}})}};
   return {{"ruleId", finding.id},
           {"ruleIndex", rule_index},
-          {"level", level(finding.severity)},
+          {"level", name(finding.severity)},
           {"message", {{"text", to_text(finding)}}},
           {"locations", Json::array({std::move(location)})}};
 }

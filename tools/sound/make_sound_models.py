@@ -1,0 +1,125 @@
+"""Makes test/sound: a tiny sound model of every kind, written by the libraries that write the real ones.
+
+    make_sound_models.py [NAME...]     make these groups (all of them without a name), then the manifest
+    make_sound_models.py --verify      load every folder in its own library: no missing, no unexpected key
+    make_sound_models.py --manifest    only write test/sound/MANIFEST.json
+
+Run under transformers 4 (see README.md) only the older dialect is written: `NAME-v4` for the groups in DIALECT.
+"""
+import importlib
+import json
+import sys
+import traceback
+
+import transformers
+from common import OUT, write_json
+
+V5 = transformers.__version__.startswith("5")
+DIALECT = ["llava", "qwen2_vl", "gemma3"]
+MODULES = ["language", "vlm"] + (["diffusion"] if V5 else [])
+
+
+def kinds():
+    found = {}
+    for name in MODULES:
+        module = importlib.import_module(name)
+        found |= {k: (f, module) for k, f in module.KINDS.items()}
+    return found
+
+
+NOTES = {
+    "llama-sharded": ("text", "three shards and an index"),
+    "llama-bin": ("torch", "pytorch_model.bin, zip format"),
+    "llama-bin-legacy": ("torch", "pytorch_model.bin, the format before torch 1.6"),
+    "llama-bin-sharded": ("torch", "two .bin shards and an index"),
+    "torch-training": ("torch", "weights, optimizer and plain numbers in one .pth"),
+    "peft-lora": ("adapter", "rank 4 on q_proj, v_proj, down_proj of ../llama"),
+    "mlx-lora": ("adapter", "as mlx_lm.lora saves it, of ../llama"),
+    "llama-mlx-4bit": ("quantized", "affine, 4 bits, groups of 32"),
+    "llama-mlx-mxfp4": ("quantized", "mxfp4"),
+    "bert": ("encoder", ""), "t5": ("encoder-decoder", ""), "llama": ("text", "the base of adapters and quantized copies"),
+    "sentence-transformers": ("embedding", "bert, mean pooling, normalized"),
+    "sd1": ("diffusers", "Stable Diffusion 1: epsilon, PNDM"), "sd2": ("diffusers", "Stable Diffusion 2: v_prediction"),
+    "sdxl": ("diffusers", "two text encoders, pooled text and time ids"),
+    "sd3": ("diffusers", "three text encoders, flow matching"), "flux": ("diffusers", "CLIP and T5, guidance embedded"),
+    "sd1-inpaint": ("diffusers", "nine channels in"), "pixart": ("diffusers", "PixArt Sigma"),
+    "vae": ("component", "AutoencoderKL alone"), "vae-tiny": ("component", "AutoencoderTiny alone"),
+}  # fmt: skip
+
+
+def maker(path):
+    import diffusers
+    import mlx_lm
+    import peft
+    import sentence_transformers
+    import torch
+
+    name = path.name
+    if name.endswith("-v4"):
+        config = json.loads((path / "config.json").read_text())
+        return "transformers " + config["transformers_version"]
+    for prefix, made in (("llama-mlx", f"mlx-lm {mlx_lm.__version__}"), ("mlx-lora", f"mlx-lm {mlx_lm.__version__}"),
+                         ("peft", f"peft {peft.__version__}"), ("torch", f"torch {torch.__version__.split('+')[0]}"),
+                         ("llama-bin", f"torch {torch.__version__.split('+')[0]}"),
+                         ("sentence", f"sentence-transformers {sentence_transformers.__version__}")):  # fmt: skip
+        if name.startswith(prefix):
+            return made
+    if NOTES.get(name, ("", ""))[0] in ("diffusers", "component") or name.startswith("scheduler-"):
+        return f"diffusers {diffusers.__version__}"
+    return f"transformers {transformers.__version__}"
+
+
+def manifest():
+    entries = []
+    for path in sorted(p for p in OUT.iterdir() if p.is_dir()):
+        name = path.name
+        default = ("component", "a scheduler alone") if name.startswith("scheduler-") else ("vlm", "")
+        kind, note = NOTES.get(name, default)
+        made = maker(path)
+        if name.endswith("-v4"):
+            note = "the same family as transformers 4 spells it"
+        entries.append({"name": name, "path": f"test/sound/{name}", "kind": kind, "made_by": made, "note": note})
+    write_json(OUT / "MANIFEST.json", entries)
+
+
+def verify():
+    import diffusers
+    import diffusion
+    import language
+    import vlm
+
+    bad = 0
+    for e in json.loads((OUT / "MANIFEST.json").read_text()):
+        path = OUT / e["name"]
+        try:
+            if e["kind"] == "vlm":
+                vlm.verify(path)
+            elif e["kind"] == "diffusers":
+                diffusion.verify(path)
+            elif e["kind"] == "component":
+                cls = json.loads(next(iter(path.glob("*config.json"))).read_text())["_class_name"]
+                getattr(diffusers, cls).from_pretrained(path)
+            else:
+                language.verify(path)
+            print("loads", e["name"], flush=True)
+        except Exception as error:
+            bad += 1
+            print("DOES NOT LOAD", e["name"], type(error).__name__, str(error)[:300], flush=True)
+            traceback.print_exc(limit=3)
+    return bad
+
+
+def main():
+    names = [a for a in sys.argv[1:] if not a.startswith("-")]
+    if "--verify" in sys.argv:
+        sys.exit(1 if verify() else 0)
+    if "--manifest" not in sys.argv:
+        found = kinds()
+        for name in names or (list(found) if V5 else DIALECT):
+            found[name][0]()
+            print("made", name, flush=True)
+    if V5:
+        manifest()
+
+
+main()

@@ -210,6 +210,17 @@ Findings vocabulary(const ModelReport& report, const std::string& where) {
                        fmt::format("{}", rows))};
 }
 
+// transformers' classes without a language model's head (BertModel,
+// BertForMaskedLM...) never end a text. Where no class is named, it may be one.
+bool generates(const ModelReport& report) {
+  const auto& name = report.class_name;
+  auto has = [&](std::string_view part) {
+    return name.find(part) != std::string::npos;
+  };
+  return name.empty() || has("ForCausalLM") || has("LMHead") ||
+         has("ForConditionalGeneration");
+}
+
 Findings special_tokens(const ModelReport& report, const std::string& where) {
   Findings findings;
   bool ends = false;
@@ -227,7 +238,7 @@ Findings special_tokens(const ModelReport& report, const std::string& where) {
       }
     }
   }
-  if (!ends) {
+  if (!ends && generates(report)) {
     findings.push_back(make_finding("special-token.no-eos",
                                     where,
                                     "a token that ends a generation",

@@ -274,6 +274,10 @@ TEST_CASE("special tokens: in range, and one that ends a generation") {
             [](Json& config) { config.erase("eos_token"); });
   copy.edit_config([](Json& config) { config.erase("eos_token_id"); });
   CHECK(has(headers(copy.path), "special-token.no-eos"));
+  copy.edit_config([](Json& config) {  // an encoder ends nothing
+    config["architectures"] = Json::array({"LlamaModel"});
+  });
+  CHECK(!has(headers(copy.path), "special-token.no-eos"));
 }
 
 TEST_CASE("the tokenizer's length against the context") {

@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include "assay/check/checkup.h"
 #include "assay/core/file.h"
 #include "assay/formats/quote.h"
 #include "assay/formats/safetensors.h"
@@ -200,10 +201,6 @@ const Component* Pipeline::find(std::string_view name) const {
   return entry == components.end() ? nullptr : &*entry;
 }
 
-bool is_pipeline(const fs::path& path) {
-  return fs::is_regular_file(path / "model_index.json");
-}
-
 Pipeline open_pipeline(const fs::path& path) {
   Pipeline pipeline;
   pipeline.path = path;
@@ -266,3 +263,40 @@ std::vector<Finding> component_classes(const Pipeline& pipeline) {
 }
 
 }  // namespace assay::rules
+
+namespace assay {
+
+// By headers alone: the components have no module trees yet, so what is not
+// found wrong is not called sound.
+void check_pipeline(Checkup& checkup) {
+  std::optional<rules::Pipeline> pipeline;
+  checkup.step("components", [&](CheckStep& step) {
+    pipeline.emplace(rules::open_pipeline(checkup.path()));
+    checkup.name_architecture(pipeline->class_name);
+    step.detail = fmt::format("{}, {} components",
+                              quote(pipeline->class_name),
+                              pipeline->components.size());
+    auto findings = pipeline->findings;
+    std::ranges::move(rules::component_classes(*pipeline),
+                      std::back_inserter(findings));
+    return findings;
+  });
+  if (!pipeline) {
+    return;
+  }
+  checkup.step("shapes",
+               [&](CheckStep&) { return rules::component_shapes(*pipeline); });
+  checkup.step("agreement", [&](CheckStep&) {
+    return rules::component_agreement(*pipeline);
+  });
+  checkup.step("latents",
+               [&](CheckStep&) { return rules::latent_scaling(*pipeline); });
+  checkup.step("schedule",
+               [&](CheckStep&) { return rules::noise_schedule(*pipeline); });
+  if (!checkup.options().headers_only) {
+    checkup.skip("inference", "pipelines have no module tree");
+    checkup.leave_undecided();
+  }
+}
+
+}  // namespace assay

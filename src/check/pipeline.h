@@ -40,9 +40,6 @@ struct Pipeline {
   const Component* find(std::string_view name) const;
 };
 
-/** True for a folder with a model_index.json. */
-bool is_pipeline(const std::filesystem::path& path);
-
 /** Reads the index, configs and headers. Throws Error json.*,
  * pipeline.malformed; what is wrong with one component goes to `findings`. */
 Pipeline open_pipeline(const std::filesystem::path& path);

@@ -1,0 +1,48 @@
+#pragma once
+
+// Checkup: one run of check while it grows: its steps, its findings and what
+// it will answer. What is looked at, and in which order, is the business of
+// one function a kind of model.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "assay/check/check.h"
+
+namespace assay {
+
+class Checkup {
+ public:
+  using Findings = std::vector<Finding>;
+  /** Returns findings, and may set the step's detail and outcome. */
+  using Look = std::function<Findings(CheckStep&)>;
+
+  Checkup(std::filesystem::path path, const CheckOptions& options);
+
+  /** Runs one step. What it throws becomes a finding too. True when it ended
+   * with notes at most. */
+  bool step(const char* name, const Look& look);
+  void skip(const char* name, std::string why);
+  /** A part that matters could not be looked at. */
+  void leave_undecided() { undecided_ = true; }
+
+  const std::filesystem::path& path() const { return report_.path; }
+  const CheckOptions& options() const { return options_; }
+  const Findings& findings() const { return report_.findings; }
+  void name_architecture(std::string name);
+
+  /** The report with its verdict; the last call. */
+  CheckReport finish();
+
+ private:
+  const CheckOptions& options_;
+  CheckReport report_;
+  bool undecided_ = false;
+};
+
+// What check looks at, a function a kind of model.
+void check_language_model(Checkup& checkup);
+void check_pipeline(Checkup& checkup);
+
+}  // namespace assay

@@ -1,14 +1,22 @@
 // Compiles the kernels once for each instruction set and picks among them.
 
-// SSSE3 without SSE4 and scalable vectors would be rarely taken paths that
-// nobody tests.
+// SSSE3 without SSE4, AVX-512 with more than its first set, and scalable
+// vectors would be rarely taken paths that nobody tests. Arm has one set, the
+// one that the compiler assumes.
 #define HWY_DISABLED_TARGETS \
-  (HWY_SSSE3 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+  (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#if !defined(__x86_64__)
+#define HWY_COMPILE_ONLY_STATIC
+#endif
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "assay/kernels/simd.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.
+#include <algorithm>
+#include <atomic>
+#include <vector>
+
 #include <hwy/highway.h>
 
 #include "assay/kernels/simd.h"
@@ -144,11 +152,69 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace assay::kernels {
+namespace {
 
-HWY_EXPORT(GetKernels);
+// What Highway assumes of each set. Asked of the compiler's run-time library
+// and not of libhwy, whose constructors measure the timer when the program
+// starts: 4.5 ms that `assay inspect` has no use for.
+#if HWY_ARCH_X86
+bool has_crypto() {
+  return __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul");
+}
+bool has_sse4() {
+  return __builtin_cpu_supports("x86-64-v2") && has_crypto();
+}
+bool has_avx2() {
+  return __builtin_cpu_supports("x86-64-v3") && has_crypto();
+}
+bool has_avx512() {
+  return __builtin_cpu_supports("x86-64-v4") && has_crypto();
+}
+#endif
+
+// A set that was not compiled, for the compiler is too old or assumes a better
+// one, is null here.
+std::vector<const Kernels*> find_kernels() {
+  std::vector<const Kernels*> found;
+  auto add = [&](const Kernels* (*get)()) {
+    if (get != nullptr && std::ranges::find(found, get()) == found.end()) {
+      found.push_back(get());
+    }
+  };
+#if HWY_ARCH_X86
+  __builtin_cpu_init();
+  if (has_avx512()) {
+    add(HWY_CHOOSE_AVX3(GetKernels));
+  }
+  if (has_avx2()) {
+    add(HWY_CHOOSE_AVX2(GetKernels));
+  }
+  if (has_sse4()) {
+    add(HWY_CHOOSE_SSE4(GetKernels));
+  }
+#endif
+  add(HWY_CHOOSE_FALLBACK(GetKernels));
+  return found;
+}
+
+std::atomic<const Kernels*>& chosen() {
+  static std::atomic<const Kernels*> kernels{available_kernels().front()};
+  return kernels;
+}
+
+}  // namespace
+
+std::span<const Kernels* const> available_kernels() {
+  static const auto kFound = find_kernels();
+  return kFound;
+}
 
 const Kernels& kernels() {
-  return *HWY_DYNAMIC_DISPATCH(GetKernels)();
+  return *chosen().load(std::memory_order_relaxed);
+}
+
+void use_kernels(const Kernels& kernels) {
+  chosen().store(&kernels, std::memory_order_relaxed);
 }
 
 }  // namespace assay::kernels

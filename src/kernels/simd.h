@@ -41,7 +41,14 @@ struct Kernels {
   void (*decode)(const Matrix& w, size_t row, float* out);
 };
 
-/** The kernels for this processor. */
+/** The sets that this processor can run, the best first. */
+std::span<const Kernels* const> available_kernels();
+
+/** The kernels in use: the best, unless another set was chosen. */
 const Kernels& kernels();
+
+/** Chooses one of available_kernels(), for the whole process: tests and
+ * benchmarks hold each set to the same answers. */
+void use_kernels(const Kernels& kernels);
 
 }  // namespace assay::kernels

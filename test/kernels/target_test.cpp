@@ -1,7 +1,7 @@
 #include <set>
+#include <string>
 
 #include <doctest/doctest.h>
-#include <hwy/highway.h>
 #include <mlx/ops.h>
 #include <mlx/transforms.h>
 
@@ -16,26 +16,18 @@ using namespace assay::kernels::test;
 namespace {
 
 // Restores the choice of the processor's best set.
-struct Targets {
-  ~Targets() { force(0); }
-  static void force(int64_t target) {
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
+struct BestKernels {
+  ~BestKernels() { use_kernels(*available_kernels().front()); }
 };
 
 }  // namespace
 
 TEST_CASE("every instruction set of this processor gives the same") {
-  const Targets restore;
-  Targets::force(0);
-  const int64_t all = hwy::SupportedTargets();
+  const BestKernels restore;
   std::set<std::string> seen;
-  for (int64_t rest = all; rest != 0; rest &= rest - 1) {
-    Targets::force(rest & -rest);
-    if (!seen.insert(kernels().name).second) {
-      continue;  // a set that was not compiled falls back to another
-    }
+  for (const auto* set : available_kernels()) {
+    use_kernels(*set);
+    CHECK(seen.insert(kernels().name).second);
     CAPTURE(kernels().name);
     for (const auto& format : all_formats()) {
       CAPTURE(format.name);

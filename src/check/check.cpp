@@ -53,6 +53,8 @@ CheckReport check(const std::filesystem::path& path,
       break;
     case ModelKind::component:
     case ModelKind::scheduler:
+      check_component(checkup);
+      break;
     case ModelKind::adapter:
     case ModelKind::onnx:
     case ModelKind::model:

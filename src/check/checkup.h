@@ -44,5 +44,7 @@ class Checkup {
 // What check looks at, a function a kind of model.
 void check_language_model(Checkup& checkup);
 void check_pipeline(Checkup& checkup);
+/** One component of a pipeline by itself, a scheduler included. */
+void check_component(Checkup& checkup);
 
 }  // namespace assay

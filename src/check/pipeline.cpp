@@ -196,6 +196,16 @@ std::optional<int64_t> Component::size(std::string_view field) const {
   return is_size ? std::optional(entry->get<int64_t>()) : std::nullopt;
 }
 
+std::optional<double> Component::number(std::string_view field) const {
+  if (!config.is_object()) {
+    return std::nullopt;
+  }
+  auto entry = config.find(field);
+  return entry != config.end() && entry->is_number()
+             ? std::optional(entry->get<double>())
+             : std::nullopt;
+}
+
 const Component* Pipeline::find(std::string_view name) const {
   auto entry = std::ranges::find(components, name, &Component::name);
   return entry == components.end() ? nullptr : &*entry;
@@ -231,6 +241,21 @@ Pipeline open_pipeline(const fs::path& path) {
     }
     pipeline.components.push_back(component_of(pipeline, name, entry));
   }
+  return pipeline;
+}
+
+Pipeline open_component(const fs::path& folder) {
+  Pipeline pipeline;
+  pipeline.path = folder;
+  Component component;
+  component.folder = folder;
+  read_component(pipeline, component);
+  component.class_name = class_in_config(component.config);
+  component.name = component.config_path.filename() == "scheduler_config.json"
+                       ? "scheduler"
+                       : "component";
+  pipeline.class_name = component.class_name;
+  pipeline.components.push_back(std::move(component));
   return pipeline;
 }
 

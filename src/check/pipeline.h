@@ -28,6 +28,8 @@ struct Component {
 
   /** A positive integer of the config. */
   std::optional<int64_t> size(std::string_view field) const;
+  /** A number of the config. */
+  std::optional<double> number(std::string_view field) const;
 };
 
 struct Pipeline {
@@ -44,6 +46,10 @@ struct Pipeline {
  * pipeline.malformed; what is wrong with one component goes to `findings`. */
 Pipeline open_pipeline(const std::filesystem::path& path);
 
+/** A folder that holds one component by itself (config.json with a class, or
+ * scheduler_config.json), as a pipeline of that component alone. */
+Pipeline open_component(const std::filesystem::path& folder);
+
 /** A component's class in the index against the one in its own config, and
  * the components that the pipeline's class needs. */
 std::vector<Finding> component_classes(const Pipeline& pipeline);
@@ -59,5 +65,12 @@ std::vector<Finding> component_agreement(const Pipeline& pipeline);
  * what diffusers accepts and what published models of the family have. */
 std::vector<Finding> latent_scaling(const Pipeline& pipeline);
 std::vector<Finding> noise_schedule(const Pipeline& pipeline);
+
+/** The factors of a VAE by itself: against all families whose latents have as
+ * many channels. */
+std::vector<Finding> lone_scaling(const Component& vae);
+
+/** What no scheduler of diffusers takes. */
+std::vector<Finding> schedule_values(const Component& scheduler);
 
 }  // namespace assay::rules

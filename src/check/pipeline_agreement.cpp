@@ -15,27 +15,6 @@ namespace {
 
 using Findings = std::vector<Finding>;
 
-std::optional<double> number(const Component& component,
-                             std::string_view field) {
-  if (!component.config.is_object()) {
-    return std::nullopt;
-  }
-  auto entry = component.config.find(field);
-  return entry != component.config.end() && entry->is_number()
-             ? std::optional(entry->get<double>())
-             : std::nullopt;
-}
-
-std::string text(const Component& component, std::string_view field) {
-  if (!component.config.is_object()) {
-    return "";
-  }
-  auto entry = component.config.find(field);
-  return entry != component.config.end() && entry->is_string()
-             ? entry->get<std::string>()
-             : "";
-}
-
 bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
@@ -201,6 +180,20 @@ constexpr std::array kScaling = {
     Scaling{"Flux", 0.3611, 0.1159},
 };
 
+/** The same by the channels of the latents, for a VAE without its pipeline;
+ * 0.08333 is that of the x4 upscaler. */
+struct LoneScaling {
+  int64_t channels;
+  double factor, shift;
+};
+constexpr std::array kLoneScaling = {
+    LoneScaling{4, 0.18215, 0},
+    LoneScaling{4, 0.13025, 0},
+    LoneScaling{4, 0.08333, 0},
+    LoneScaling{16, 1.5305, 0.0609},
+    LoneScaling{16, 0.3611, 0.1159},
+};
+
 bool near(double a, double b) {
   return std::abs(a - b) <= 1e-4 * std::abs(b);
 }
@@ -209,7 +202,7 @@ void hold_published(Findings& findings,
                     const Component& component,
                     std::string_view field,
                     double published) {
-  auto value = number(component, field);
+  auto value = component.number(field);
   if (value && !near(*value, published)) {
     findings.push_back(make_finding("pipeline.unpublished-value",
                                     field_of(component, field),
@@ -218,39 +211,10 @@ void hold_published(Findings& findings,
   }
 }
 
-void one_of(Findings& findings,
-            const Component& component,
-            std::string_view field,
-            std::initializer_list<std::string_view> allowed) {
-  auto value = text(component, field);
-  if (!value.empty() && std::ranges::find(allowed, value) == allowed.end()) {
-    std::string list;
-    for (auto name : allowed) {
-      list += (list.empty() ? "" : ", ") + std::string(name);
-    }
-    findings.push_back(make_finding("scheduler.invalid-value",
-                                    field_of(component, field),
-                                    "one of " + list,
-                                    value));
-  }
-}
-
-void betas(Findings& findings, const Component& scheduler) {
-  auto start = number(scheduler, "beta_start");
-  auto end = number(scheduler, "beta_end");
-  if (start && end && !(0 < *start && *start < *end && *end < 1)) {
-    findings.push_back(make_finding("scheduler.invalid-value",
-                                    field_of(scheduler, "beta_start, beta_end"),
-                                    "0 < beta_start < beta_end < 1",
-                                    fmt::format("{} and {}", *start, *end)));
-  }
-  auto steps = number(scheduler, "num_train_timesteps");
-  if (steps && *steps < 1) {
-    findings.push_back(make_finding("scheduler.invalid-value",
-                                    field_of(scheduler, "num_train_timesteps"),
-                                    "at least 1",
-                                    fmt::format("{}", *steps)));
-  }
+// A model with means of its own for each channel scales by other numbers.
+bool has_means(const Component& vae) {
+  return vae.config.is_object() &&
+         !vae.config.value("latents_mean", Json()).is_null();
 }
 
 }  // namespace
@@ -270,20 +234,20 @@ std::vector<Finding> latent_scaling(const Pipeline& pipeline) {
   });
   bool known = vae != nullptr && family != kScaling.end() &&
                vae->class_name == "AutoencoderKL" &&
-               !contains(pipeline.class_name, "Upscale");
+               !contains(pipeline.class_name, "Upscale") && !has_means(*vae);
   if (!known) {
     return {};
   }
   Findings findings;
   // diffusers' default is the factor of Stable Diffusion 1 and 2, whose first
   // configs have none.
-  if (!number(*vae, "scaling_factor") && family->factor != 0.18215) {
+  if (!vae->number("scaling_factor") && family->factor != 0.18215) {
     findings.push_back(make_finding("vae.factor-missing",
                                     field_of(*vae, "scaling_factor"),
                                     fmt::format("{}", family->factor),
                                     "none"));
   }
-  if (family->shift && !number(*vae, "shift_factor")) {
+  if (family->shift && !vae->number("shift_factor")) {
     findings.push_back(make_finding("vae.factor-missing",
                                     field_of(*vae, "shift_factor"),
                                     fmt::format("{}", *family->shift),
@@ -292,6 +256,44 @@ std::vector<Finding> latent_scaling(const Pipeline& pipeline) {
   hold_published(findings, *vae, "scaling_factor", family->factor);
   if (family->shift) {
     hold_published(findings, *vae, "shift_factor", *family->shift);
+  }
+  return findings;
+}
+
+std::vector<Finding> lone_scaling(const Component& vae) {
+  auto channels = vae.size("latent_channels");
+  if (vae.class_name != "AutoencoderKL" || !channels || has_means(vae)) {
+    return {};
+  }
+  Findings findings;
+  auto factor = vae.number("scaling_factor");
+  auto shift = vae.number("shift_factor").value_or(0);
+  if (*channels == 16 && !factor) {
+    findings.push_back(make_finding("vae.factor-missing",
+                                    field_of(vae, "scaling_factor"),
+                                    "1.5305 (SD 3) or 0.3611 (FLUX)",
+                                    "none"));
+  }
+  if ((*channels != 4 && *channels != 16) || !factor) {
+    return findings;
+  }
+  bool published = std::ranges::any_of(kLoneScaling, [&](const auto& one) {
+    return one.channels == *channels && near(*factor, one.factor) &&
+           near(shift, one.shift);
+  });
+  if (!published) {
+    std::string list;
+    for (const auto& one : kLoneScaling) {
+      if (one.channels == *channels) {
+        list += fmt::format("{}{}", list.empty() ? "" : ", ", one.factor);
+        list += one.shift > 0 ? fmt::format(" with shift {}", one.shift) : "";
+      }
+    }
+    findings.push_back(
+        make_finding("pipeline.unpublished-value",
+                     field_of(vae, "scaling_factor, shift_factor"),
+                     list,
+                     fmt::format("{}, shift {}", *factor, shift)));
   }
   return findings;
 }
@@ -315,24 +317,7 @@ std::vector<Finding> noise_schedule(const Pipeline& pipeline) {
         flow_model ? "a flow matching scheduler" : "a diffusion scheduler",
         scheduler->class_name));
   }
-  one_of(findings,
-         *scheduler,
-         "prediction_type",
-         {"epsilon", "sample", "v_prediction", "flow_prediction"});
-  one_of(findings,
-         *scheduler,
-         "timestep_spacing",
-         {"linspace", "leading", "trailing"});
-  one_of(findings,
-         *scheduler,
-         "beta_schedule",
-         {"linear",
-          "scaled_linear",
-          "squaredcos_cap_v2",
-          "sigmoid",
-          "laplace",
-          "exp"});
-  betas(findings, *scheduler);
+  std::ranges::move(schedule_values(*scheduler), std::back_inserter(findings));
   if (!flow && name.starts_with("StableDiffusion") && findings.empty()) {
     hold_published(findings, *scheduler, "beta_start", 0.00085);
     hold_published(findings, *scheduler, "beta_end", 0.012);

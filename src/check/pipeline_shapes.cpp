@@ -67,6 +67,31 @@ constexpr std::array kShown = {
             "pooled_projection_dim",
             "text_embedder.linear_1.weight",
             1},
+    ShownBy{"ControlNetModel", "in_channels", "conv_in.weight", 1},
+    ShownBy{
+        "ControlNetModel", "block_out_channels", "conv_in.weight", 0, 1, first},
+    ShownBy{"ControlNetModel", "cross_attention_dim", "attn2.to_k.weight", 1},
+    ShownBy{"ControlNetModel",
+            "conditioning_channels",
+            "controlnet_cond_embedding.conv_in.weight",
+            1},
+    ShownBy{"PixArtTransformer", "in_channels", "pos_embed.proj.weight", 1},
+    ShownBy{"PixArtTransformer", "patch_size", "pos_embed.proj.weight", 2},
+    ShownBy{"PixArtTransformer",
+            "caption_channels",
+            "caption_projection.linear_1.weight",
+            1},
+    ShownBy{"FluxControlNet", "in_channels", "x_embedder.weight", 1},
+    ShownBy{
+        "FluxControlNet", "joint_attention_dim", "context_embedder.weight", 1},
+    ShownBy{"FluxControlNet",
+            "pooled_projection_dim",
+            "text_embedder.linear_1.weight",
+            1},
+    ShownBy{"SD3ControlNet", "in_channels", "pos_embed.proj.weight", 1},
+    ShownBy{"SD3ControlNet", "patch_size", "pos_embed.proj.weight", 2},
+    ShownBy{
+        "SD3ControlNet", "joint_attention_dim", "context_embedder.weight", 1},
     ShownBy{"FluxTransformer", "in_channels", "x_embedder.weight", 1},
     ShownBy{
         "FluxTransformer", "joint_attention_dim", "context_embedder.weight", 1},
@@ -86,6 +111,12 @@ struct CountedBy {
 
 constexpr std::array kCounted = {
     CountedBy{"UNet2DCond", "block_out_channels", "down_blocks."},
+    CountedBy{"ControlNetModel", "block_out_channels", "down_blocks."},
+    CountedBy{"PixArtTransformer", "num_layers", "transformer_blocks."},
+    CountedBy{"FluxControlNet", "num_layers", "transformer_blocks."},
+    CountedBy{
+        "FluxControlNet", "num_single_layers", "single_transformer_blocks."},
+    CountedBy{"SD3ControlNet", "num_layers", "transformer_blocks."},
     CountedBy{"AutoencoderKL", "block_out_channels", "encoder.down_blocks."},
     CountedBy{"CLIPText", "num_hidden_layers", "encoder.layers."},
     CountedBy{"T5Encoder", "num_layers", "encoder.block."},
@@ -106,15 +137,22 @@ size_t find_part(std::string_view name, std::string_view part) {
   return std::string_view::npos;
 }
 
+// Of several tensors that end so, the one with the shortest name: the others
+// belong to parts inside (a ControlNet has a conv_in of its picture too).
 std::optional<int64_t> shown(const Component& component, const ShownBy& rule) {
+  std::optional<int64_t> size;
+  size_t length = 0;
   for (const auto& [name, shape] : component.tensors) {
     auto at = find_part(name, rule.tensor);
-    if (at != std::string_view::npos &&
-        at + rule.tensor.size() == name.size() && rule.dim < shape.size()) {
-      return static_cast<int64_t>(shape[rule.dim]) / rule.divide;
+    bool ends = at != std::string_view::npos &&
+                at + rule.tensor.size() == name.size() &&
+                rule.dim < shape.size();
+    if (ends && (!size || name.size() < length)) {
+      size = static_cast<int64_t>(shape[rule.dim]) / rule.divide;
+      length = name.size();
     }
   }
-  return std::nullopt;
+  return size;
 }
 
 std::optional<int64_t> counted(const Component& component,

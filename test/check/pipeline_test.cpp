@@ -1,78 +1,17 @@
 // Pipelines saved by diffusers pass; then one field at a time is spoiled, and
 // check names it.
 
-#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
-#include "assay/check/check.h"
-#include "assay/core/file.h"
-#include "assay/core/platform.h"
+#include "sound_copy.h"
 
 using namespace assay;
+using namespace assay::testing;
 namespace fs = std::filesystem;
-
-namespace {
-
-CheckReport headers(const fs::path& path) {
-  return check(path, {.headers_only = true, .progress = {}});
-}
-
-std::string all_of(const CheckReport& report) {
-  std::string text;
-  for (const auto& finding : report.findings) {
-    text += to_line(finding) + "\n";
-  }
-  return text;
-}
-
-/** A sound pipeline in a folder of its own. */
-class PipelineCopy {
- public:
-  explicit PipelineCopy(const std::string& name) {
-    static int count = 0;
-    path = fs::path(ASSAY_BUILD_DIR) / "test-models" /
-           fmt::format("pipeline-{}-{}", platform::process_id(), ++count);
-    fs::remove_all(path);
-    fs::create_directories(path.parent_path());
-    fs::copy(fs::path(ASSAY_TEST_DIR) / "sound" / name,
-             path,
-             fs::copy_options::recursive);
-  }
-  ~PipelineCopy() { fs::remove_all(path); }
-  PipelineCopy(const PipelineCopy&) = delete;
-  PipelineCopy& operator=(const PipelineCopy&) = delete;
-
-  void set(const std::string& file,
-           const std::string& field,
-           const Json& value) const {
-    auto json = parse_json(read_text(path / file), file);
-    json[field] = value;
-    write_text(path / file, to_text(json));
-  }
-  void erase(const std::string& file, const std::string& field) const {
-    auto json = parse_json(read_text(path / file), file);
-    REQUIRE(json.erase(field) == 1);
-    write_text(path / file, to_text(json));
-  }
-
-  fs::path path;
-};
-
-void names(const PipelineCopy& copy, std::string_view id) {
-  auto report = headers(copy.path);
-  CAPTURE(all_of(report));
-  CHECK(report.verdict == Verdict::findings);
-  CHECK(std::ranges::any_of(report.findings,
-                            [&](const auto& one) { return one.id == id; }));
-}
-
-}  // namespace
 
 TEST_CASE("pipelines as diffusers saves them are sound by their headers") {
   for (const auto* name : {"sd1",
@@ -113,14 +52,14 @@ TEST_CASE("each size of a config is held against the tensor that shows it") {
     CAPTURE(one.model);
     CAPTURE(one.file);
     CAPTURE(one.field);
-    PipelineCopy copy(one.model);
+    SoundCopy copy(one.model);
     copy.set(one.file, one.field, 1000);
     names(copy, "component.shape-mismatch");
   }
 }
 
 TEST_CASE("components of two models do not make a pipeline") {
-  PipelineCopy copy("sd1");
+  SoundCopy copy("sd1");
   fs::remove_all(copy.path / "vae");
   fs::copy(fs::path(ASSAY_TEST_DIR) / "sound/sd3/vae",
            copy.path / "vae",
@@ -129,53 +68,53 @@ TEST_CASE("components of two models do not make a pipeline") {
 }
 
 TEST_CASE("the index, its classes and its folders") {
-  PipelineCopy swapped("sd1");
+  SoundCopy swapped("sd1");
   swapped.set("unet/config.json", "_class_name", "UNet3DConditionModel");
   names(swapped, "component.class-mismatch");
-  PipelineCopy incomplete("sd1");
+  SoundCopy incomplete("sd1");
   fs::remove_all(incomplete.path / "vae");
   names(incomplete, "component.missing");
-  PipelineCopy unlisted("sd1");
+  SoundCopy unlisted("sd1");
   unlisted.erase("model_index.json", "scheduler");
   names(unlisted, "pipeline.component-absent");
-  PipelineCopy hollow("sd1");
+  SoundCopy hollow("sd1");
   fs::remove(hollow.path / "unet/diffusion_pytorch_model.safetensors");
   names(hollow, "component.no-weights");
-  PipelineCopy hostile("sd1");
+  SoundCopy hostile("sd1");
   hostile.set("model_index.json", "../../etc", Json::array({"a", "b"}));
   names(hostile, "pipeline.malformed");
-  PipelineCopy nameless("sd1");
+  SoundCopy nameless("sd1");
   nameless.set("model_index.json", "_class_name", 3);
   names(nameless, "pipeline.malformed");
 }
 
 TEST_CASE("factors of the latents are told by the family") {
-  PipelineCopy factor("sd1");
+  SoundCopy factor("sd1");
   factor.set("vae/config.json", "scaling_factor", 0.13025);
   names(factor, "pipeline.unpublished-value");
-  PipelineCopy absent("sdxl");
+  SoundCopy absent("sdxl");
   absent.erase("vae/config.json", "scaling_factor");
   names(absent, "vae.factor-missing");
-  PipelineCopy shift("flux");
+  SoundCopy shift("flux");
   shift.set("vae/config.json", "shift_factor", nullptr);
   names(shift, "vae.factor-missing");
-  PipelineCopy old("sd1");  // as the first configs of Stable Diffusion are
+  SoundCopy old("sd1");  // as the first configs of Stable Diffusion are
   old.erase("vae/config.json", "scaling_factor");
   CHECK(headers(old.path).verdict == Verdict::sound);
 }
 
 TEST_CASE("the noise schedule") {
   const auto* file = "scheduler/scheduler_config.json";
-  PipelineCopy prediction("sd1");
+  SoundCopy prediction("sd1");
   prediction.set(file, "prediction_type", "v-prediction");
   names(prediction, "scheduler.invalid-value");
-  PipelineCopy betas("sd1");
+  SoundCopy betas("sd1");
   betas.set(file, "beta_start", 0.5);
   names(betas, "scheduler.invalid-value");
-  PipelineCopy linear("sd1");
+  SoundCopy linear("sd1");
   linear.set(file, "beta_end", 0.02);
   names(linear, "pipeline.unpublished-value");
-  PipelineCopy family("sd3");
+  SoundCopy family("sd3");
   family.set(file, "_class_name", "DDIMScheduler");
   family.set("model_index.json",
              "scheduler",
@@ -184,7 +123,7 @@ TEST_CASE("the noise schedule") {
 }
 
 TEST_CASE("a tokenizer may not give more tokens than there are positions") {
-  PipelineCopy copy("sd1");
+  SoundCopy copy("sd1");
   copy.set("tokenizer/tokenizer_config.json", "model_max_length", 78);
   names(copy, "text-encoder.too-long");
 }

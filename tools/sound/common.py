@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from transformers.utils import logging
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-OUT = ROOT / "test/sound"
+OUT = pathlib.Path(os.environ.get("ASSAY_SOUND", ROOT / "test/sound"))
 torch.set_num_threads(1)
 logging.set_verbosity_error()
 logging.disable_progress_bar()

@@ -2,7 +2,7 @@
 import torch
 from common import fast_tokenizer, folder, half
 from diffusers import (
-    AutoencoderKL, AutoencoderTiny, DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler,
+    AutoencoderKL, AutoencoderTiny, ControlNetModel, DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel, LCMScheduler,
     LMSDiscreteScheduler, PixArtSigmaPipeline, PixArtTransformer2DModel, PNDMScheduler, SD3Transformer2DModel,
     StableDiffusion3Pipeline, StableDiffusionInpaintPipeline, StableDiffusionPipeline,
@@ -164,6 +164,10 @@ def pixart():
 
 def vae_alone():
     vae().save_pretrained(folder("vae"))
+    half(ControlNetModel(
+        block_out_channels=(8, 8), down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), layers_per_block=1,
+        cross_attention_dim=16, attention_head_dim=2, norm_num_groups=4,
+        conditioning_embedding_out_channels=(4, 8))).save_pretrained(folder("controlnet"))  # fmt: skip
     half(AutoencoderTiny(encoder_block_out_channels=(8, 8), decoder_block_out_channels=(8, 8),
                          num_encoder_blocks=(1, 1), num_decoder_blocks=(1, 1))).save_pretrained(folder("vae-tiny"))  # fmt: skip
 

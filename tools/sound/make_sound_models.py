@@ -44,6 +44,7 @@ NOTES = {
     "sd3": ("diffusers", "three text encoders, flow matching"), "flux": ("diffusers", "CLIP and T5, guidance embedded"),
     "sd1-inpaint": ("diffusers", "nine channels in"), "pixart": ("diffusers", "PixArt Sigma"),
     "vae": ("component", "AutoencoderKL alone"), "vae-tiny": ("component", "AutoencoderTiny alone"),
+    "controlnet": ("component", "a ControlNet alone"),
 }  # fmt: skip
 
 

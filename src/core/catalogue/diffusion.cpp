@@ -30,6 +30,14 @@ constexpr std::array kEntries = {
         "A component has a config and no weights",
         "A download ended early, or the weights are stored elsewhere.",
         "Download the component's *.safetensors."},
+    CatalogueEntry{
+        "component.no-class",
+        warning,
+        "A component's config does not name its class",
+        "The config was edited, or is not one that diffusers wrote: its "
+        "automatic loaders cannot tell what to build.",
+        "Add \"_class_name\" as the original config has it, or load it by "
+        "naming the class."},
     CatalogueEntry{"component.shape-mismatch",
                    error,
                    "A component's config states another size than its tensors",

@@ -1,0 +1,159 @@
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "assay/check/pipeline.h"
+#include "assay/formats/quote.h"
+
+// What every scheduler of diffusers refuses, or computes nonsense from,
+// whatever model it is for.
+namespace assay::rules {
+namespace {
+
+using Findings = std::vector<Finding>;
+
+std::string field_of(const Component& component, std::string_view field) {
+  return fmt::format("{}: {}", component.config_path.string(), field);
+}
+
+/** The texts that a setting may have: those of diffusers' schedulers all
+ * together, so that a setting new to one class is no false alarm. */
+struct Choice {
+  std::string_view field;
+  std::vector<std::string_view> allowed;
+};
+
+const std::vector<Choice>& choices() {
+  static const std::vector<Choice> list = {
+      {"prediction_type",
+       {"epsilon", "sample", "v_prediction", "flow_prediction"}},
+      {"timestep_spacing", {"linspace", "leading", "trailing"}},
+      {"beta_schedule",
+       {"linear",
+        "scaled_linear",
+        "squaredcos_cap_v2",
+        "sigmoid",
+        "laplace",
+        "exp"}},
+      {"algorithm_type",
+       {"dpmsolver",
+        "dpmsolver++",
+        "sde-dpmsolver",
+        "sde-dpmsolver++",
+        "deis"}},
+      {"solver_type", {"midpoint", "heun", "logrho", "bh1", "bh2"}},
+      {"final_sigmas_type", {"zero", "sigma_min"}},
+      {"variance_type",
+       {"fixed_small",
+        "fixed_small_log",
+        "fixed_large",
+        "fixed_large_log",
+        "learned",
+        "learned_range"}},
+      {"time_shift_type", {"exponential", "linear"}},
+      {"interpolation_type", {"linear", "log_linear"}},
+      {"timestep_type", {"discrete", "continuous"}},
+  };
+  return list;
+}
+
+void texts(Findings& findings, const Component& scheduler) {
+  for (const auto& choice : choices()) {
+    auto value = scheduler.config.value(choice.field, Json());
+    if (value.is_null()) {
+      continue;
+    }
+    bool allowed =
+        value.is_string() &&
+        std::ranges::find(choice.allowed, value.get<std::string>()) !=
+            choice.allowed.end();
+    if (!allowed) {
+      findings.push_back(make_finding(
+          "scheduler.invalid-value",
+          field_of(scheduler, choice.field),
+          fmt::format("one of {}", fmt::join(choice.allowed, ", ")),
+          value.is_string() ? quote(value.get<std::string>())
+                            : quote(value.dump())));
+    }
+  }
+}
+
+void betas(Findings& findings, const Component& scheduler) {
+  auto start = scheduler.number("beta_start");
+  auto end = scheduler.number("beta_end");
+  if (start && end && !(0 < *start && *start < *end && *end < 1)) {
+    findings.push_back(make_finding("scheduler.invalid-value",
+                                    field_of(scheduler, "beta_start, beta_end"),
+                                    "0 < beta_start < beta_end < 1",
+                                    fmt::format("{} and {}", *start, *end)));
+  }
+  auto trained = scheduler.config.value("trained_betas", Json());
+  auto steps = scheduler.number("num_train_timesteps");
+  if (steps && *steps < 1) {
+    findings.push_back(make_finding("scheduler.invalid-value",
+                                    field_of(scheduler, "num_train_timesteps"),
+                                    "at least 1",
+                                    fmt::format("{}", *steps)));
+  } else if (steps && trained.is_array() &&
+             static_cast<double>(trained.size()) != *steps) {
+    findings.push_back(
+        make_finding("scheduler.invalid-value",
+                     field_of(scheduler, "trained_betas"),
+                     fmt::format("{}, the num_train_timesteps", *steps),
+                     fmt::format("{}", trained.size())));
+  }
+}
+
+// diffusers raises where two of these are asked for.
+void sigmas(Findings& findings, const Component& scheduler) {
+  std::vector<std::string_view> chosen;
+  for (std::string_view field :
+       {"use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"}) {
+    if (scheduler.config.value(field, Json()) == true) {
+      chosen.push_back(field);
+    }
+  }
+  if (chosen.size() > 1) {
+    findings.push_back(
+        make_finding("scheduler.invalid-value",
+                     scheduler.config_path.string(),
+                     "one spacing of the sigmas",
+                     fmt::format("{}", fmt::join(chosen, ", "))));
+  }
+}
+
+void shifts(Findings& findings, const Component& scheduler) {
+  auto shift = scheduler.number("shift");
+  if (shift && *shift <= 0) {
+    findings.push_back(make_finding("scheduler.invalid-value",
+                                    field_of(scheduler, "shift"),
+                                    "more than 0",
+                                    fmt::format("{}", *shift)));
+  }
+  auto base = scheduler.number("base_shift");
+  auto most = scheduler.number("max_shift");
+  if (base && most && *base > *most) {
+    findings.push_back(make_finding("scheduler.invalid-value",
+                                    field_of(scheduler, "base_shift"),
+                                    fmt::format("at most {}, max_shift", *most),
+                                    fmt::format("{}", *base)));
+  }
+}
+
+}  // namespace
+
+std::vector<Finding> schedule_values(const Component& scheduler) {
+  Findings findings;
+  if (scheduler.config.is_object()) {
+    texts(findings, scheduler);
+    betas(findings, scheduler);
+    sigmas(findings, scheduler);
+    shifts(findings, scheduler);
+  }
+  return findings;
+}
+
+}  // namespace assay::rules

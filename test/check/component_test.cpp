@@ -1,0 +1,80 @@
+// Components and schedulers that lie alone, as diffusers saves them.
+
+#include "sound_copy.h"
+
+using namespace assay;
+using namespace assay::testing;
+
+TEST_CASE("components and schedulers by themselves are sound") {
+  for (const auto* name : {"vae",
+                           "vae-tiny",
+                           "scheduler-ddim",
+                           "scheduler-dpm",
+                           "sd1/unet",
+                           "flux/transformer",
+                           "pixart/transformer",
+                           "sd1/scheduler",
+                           "flux/scheduler",
+                           "flux/vae",
+                           "sdxl/vae"}) {
+    is_sound(sound(name));
+  }
+}
+
+TEST_CASE("a component that cannot be run is undecided, a scheduler is not") {
+  CHECK(check(sound("vae")).verdict == Verdict::undecided);
+  CHECK(check(sound("scheduler-ddim")).verdict == Verdict::sound);
+}
+
+TEST_CASE("a component's config is held against its tensors") {
+  SoundCopy shape("vae");
+  shape.set("config.json", "latent_channels", 8);
+  names(shape, "component.shape-mismatch");
+  SoundCopy blocks("sd1/unet");
+  blocks.set("config.json", "block_out_channels", {8, 8, 8});
+  names(blocks, "component.shape-mismatch");
+  SoundCopy hollow("vae");
+  std::filesystem::remove(hollow.path / "diffusion_pytorch_model.safetensors");
+  names(hollow, "component.no-weights");
+}
+
+TEST_CASE("a factor that no family with such latents has") {
+  SoundCopy factor("vae");
+  factor.set("config.json", "scaling_factor", 0.5);
+  names(factor, "pipeline.unpublished-value");
+  // Playground's VAE scales by means and deviations of its own.
+  factor.set("config.json", "latents_mean", {0.1, 0.2, 0.3, 0.4});
+  is_sound(factor.path);
+  SoundCopy absent("flux/vae");
+  absent.erase("config.json", "scaling_factor");
+  names(absent, "vae.factor-missing");
+}
+
+TEST_CASE("settings that no scheduler takes") {
+  struct Case {
+    const char* field;
+    Json value;
+  };
+  for (const auto& one : {Case{"prediction_type", "v-prediction"},
+                          Case{"prediction_type", 3},
+                          Case{"timestep_spacing", "log"},
+                          Case{"algorithm_type", "dpm"},
+                          Case{"solver_type", "euler"},
+                          Case{"beta_end", 0.00001},
+                          Case{"num_train_timesteps", 0},
+                          Case{"trained_betas", {0.1, 0.2}},
+                          Case{"use_beta_sigmas", true}}) {  // beside Karras'
+    CAPTURE(one.field);
+    SoundCopy copy("scheduler-dpm");
+    copy.rid_of_infinities("scheduler_config.json");
+    copy.set("scheduler_config.json", one.field, one.value);
+    names(copy, "scheduler.invalid-value");
+  }
+  SoundCopy shift("flux/scheduler");
+  shift.set("scheduler_config.json", "base_shift", 2.0);
+  names(shift, "scheduler.invalid-value");
+  SoundCopy nameless("scheduler-dpm");
+  nameless.rid_of_infinities("scheduler_config.json");
+  nameless.erase("scheduler_config.json", "_class_name");
+  names(nameless, "component.no-class");
+}

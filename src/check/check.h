@@ -5,6 +5,7 @@
 // tensor's values; then the model itself on a short text.
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ struct CheckOptions {
   bool headers_only = false;
   /** Counts bytes while tensors are read. */
   Progress progress;
+  /** Runs what computes with MLX where it must be run: MLX's streams are
+   * thread-local. Returns when the job has ended. Empty: right here. */
+  std::function<void(const std::function<void()>&)> on_main_thread = {};
 };
 
 enum class Verdict {

@@ -2,10 +2,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <new>
 
 namespace assay {
 namespace {
+
+// The steps that build graphs of MLX or evaluate them.
+bool needs_mlx(std::string_view step) {
+  return step == "dry forward" || step == "inference";
+}
 
 bool matters(const Finding& finding) {
   return finding.severity != Severity::note;
@@ -19,6 +25,25 @@ Checkup::Checkup(std::filesystem::path path, const CheckOptions& options)
 }
 
 bool Checkup::step(const char* name, const Look& look) {
+  if (!options_.on_main_thread || !needs_mlx(name)) {
+    return run_step(name, look);
+  }
+  bool sound = false;
+  std::exception_ptr failure;
+  options_.on_main_thread([&] {
+    try {
+      sound = run_step(name, look);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  });
+  if (failure) {
+    std::rethrow_exception(failure);
+  }
+  return sound;
+}
+
+bool Checkup::run_step(const char* name, const Look& look) {
   CheckStep step{name, CheckStep::Outcome::passed, "", 0, 0};
   auto start = std::chrono::steady_clock::now();
   Findings findings;

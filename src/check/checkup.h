@@ -36,6 +36,8 @@ class Checkup {
   CheckReport finish();
 
  private:
+  bool run_step(const char* name, const Look& look);
+
   const CheckOptions& options_;
   CheckReport report_;
   bool undecided_ = false;

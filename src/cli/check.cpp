@@ -1,5 +1,7 @@
 #include "assay/check/check.h"
 
+#include <algorithm>
+#include <iterator>
 #include <span>
 #include <vector>
 
@@ -7,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/check/report_formats.h"
+#include "assay/check/scan.h"
 #include "assay/cli/arguments.h"
 #include "assay/cli/output.h"
 #include "assay/cli/verbs.h"
@@ -52,6 +55,14 @@ Verdict worse(Verdict a, Verdict b) {
   return weight(a) >= weight(b) ? a : b;
 }
 
+// What a scan could not look at leaves the answer open.
+Verdict verdict_of(const ModelList& list) {
+  bool complete = std::ranges::all_of(list.findings, [](const auto& finding) {
+    return finding.severity == Severity::note;
+  });
+  return complete ? Verdict::sound : Verdict::undecided;
+}
+
 void print_all(std::span<const CheckReport> reports,
                const Arguments& arguments,
                Output& output) {
@@ -78,20 +89,30 @@ int run(const Arguments& arguments, Output& output) {
   if (formats > 1) {
     throw UsageError("one of --json, --junit, --sarif and --markdown");
   }
-  auto verdict = Verdict::sound;
-  std::vector<CheckReport> reports;
+  ModelList list;
   for (const auto& path : arguments.all("MODEL")) {
-    auto report = check(path,
-                        {.headers_only = arguments.flag("--headers"),
-                         .progress = output.progress()});
-    verdict = worse(verdict, report.verdict);
-    if (formats == 0) {
-      print(report, output);
+    auto found = find_models(path);
+    std::ranges::move(found.models, std::back_inserter(list.models));
+    std::ranges::move(found.findings, std::back_inserter(list.findings));
+  }
+  auto verdict = Verdict::sound;
+  auto reports = check_all(list.models,
+                           {.headers_only = arguments.flag("--headers"),
+                            .progress = output.progress()},
+                           [&](const CheckReport& report) {
+                             verdict = worse(verdict, report.verdict);
+                             if (formats == 0) {
+                               print(report, output);
+                             }
+                           });
+  if (formats == 0) {
+    output.print_findings(list.findings);
+    if (reports.size() != 1) {
+      output.print(summary_of(reports) + "\n");
     }
-    reports.push_back(std::move(report));
   }
   print_all(reports, arguments, output);
-  return exit_code(verdict);
+  return exit_code(worse(verdict, verdict_of(list)));
 }
 
 }  // namespace
@@ -106,7 +127,10 @@ Command check_command() {
           "text. Each finding says where, what was expected, what is "
           "there, why, and what to do.",
       .operands =
-          {{"MODEL", "a folder, a .gguf or a .safetensors file", true, true}},
+          {{"MODEL",
+            "a folder, a .gguf or a .safetensors file, or a folder of these",
+            true,
+            true}},
       .options = {{.name = "--headers",
                    .help = "headers and configs only: milliseconds"},
                   {.name = "--junit", .help = "JUnit XML, for CI servers"},

@@ -9,6 +9,7 @@
 
 namespace assay::catalogue_parts {
 
+std::span<const CatalogueEntry> checks();
 std::span<const CatalogueEntry> files();
 std::span<const CatalogueEntry> gguf();
 std::span<const CatalogueEntry> config();

@@ -50,6 +50,7 @@ write_basic_package_version_file(
 install(FILES "${PROJECT_BINARY_DIR}/assayConfig.cmake"
   "${PROJECT_BINARY_DIR}/assayConfigVersion.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/Highway.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/Httplib.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/Mlx.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/Utf8proc.cmake"
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/assay)

@@ -16,7 +16,8 @@ std::span<const Command> commands() {
                                   logits_command(),
                                   measure_command(),
                                   explain_command(),
-                                  doctor_command()};
+                                  doctor_command(),
+                                  mcp_command()};
   return list;
 }
 

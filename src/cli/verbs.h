@@ -18,5 +18,6 @@ Command logits_command();
 Command measure_command();
 Command explain_command();
 Command doctor_command();
+Command mcp_command();
 
 }  // namespace assay::cli

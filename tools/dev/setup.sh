@@ -201,6 +201,27 @@ PY
   rm -r "$folder/wheel"
 }
 
+# The clients and the conformance suite of the Model Context Protocol, which
+# hold `assay mcp` to it: build/mcp-tools.
+need_mcp_tools() {
+  local folder=build/mcp-tools lock=tools/mcp/package-lock.json
+  [ -d "$folder/node_modules" ] && stamped mcp-tools "$lock" && return
+  if ! command -v npm >/dev/null; then
+    if is_mac; then
+      say "brew install node"
+      brew install -q node
+    elif command -v apt-get >/dev/null; then
+      apt_install nodejs npm
+    fi
+  fi
+  command -v npm >/dev/null || die "needs npm on the PATH"
+  say "npm ci in $folder (the protocol's own test programs)"
+  mkdir -p "$folder"
+  cp tools/mcp/package.json "$lock" "$folder/"
+  (cd "$folder" && npm ci --silent --no-audit --no-fund)
+  stamp mcp-tools "$lock"
+}
+
 # All that is needed to compile and run.
 need_build() {
   need_packages ""

@@ -50,7 +50,7 @@ PY
 prepare_headers() {
   local name package
   mkdir -p "$root/include"
-  for name in fmt nlohmann simdjson.h CLI hwy utf8proc.h doctest benchmark; do
+  for name in fmt nlohmann simdjson.h CLI hwy httplib.h utf8proc.h doctest benchmark; do
     [ -e "/usr/include/$name" ] || die "/usr/include/$name is missing"
     ln -sfn "/usr/include/$name" "$root/include/$name"
   done

@@ -25,6 +25,7 @@ LIBRARIES = {
     "simdjson": r"__Z(T[ISV])?NK?8simdjson",
     "hwy": r"__Z(T[ISV])?NK?3hwy",
     "benchmark": r"__Z(T[ISV])?NK?9benchmark",
+    "cpp-httplib": r"__Z(T[ISV])?NK?7httplib",
     "utf8proc": r"_utf8proc_",
 }
 TEXT_HEADER = pathlib.Path("src/text/rust/include/assay_text.h")

@@ -136,6 +136,11 @@ constexpr std::array kEntries = {
         "An operation got what it did not expect; this is a defect of Assay.",
         "Report the command and the message; assay check MODEL may show what "
         "is unusual in the files."},
+    CatalogueEntry{"mcp.port",
+                   error,
+                   "The port cannot be listened on",
+                   "Another program holds it, or it takes rights to open.",
+                   "Choose another --port, or 0 for any free one."},
     CatalogueEntry{
         "measure.logits-file",
         error,

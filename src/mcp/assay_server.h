@@ -1,0 +1,21 @@
+#pragma once
+
+// What `assay mcp` serves: the verbs as tools, the project's documents as
+// resources, and prompts for the three moments of a sitting.
+
+#include <filesystem>
+
+#include "assay/mcp/server.h"
+
+namespace assay::mcp {
+
+/** `project`: the folder whose documents are shown; relative paths of models
+ * start there. */
+Definition assay_server(const std::filesystem::path& project);
+
+/** The parts, a file each. */
+std::vector<Tool> assay_tools(const std::filesystem::path& project);
+std::vector<Resource> project_documents(const std::filesystem::path& project);
+std::vector<Prompt> assay_prompts();
+
+}  // namespace assay::mcp

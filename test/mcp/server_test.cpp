@@ -1,0 +1,118 @@
+#include <filesystem>
+
+#include <doctest/doctest.h>
+
+#include "assay/core/file.h"
+#include "assay/mcp/assay_server.h"
+
+#include "support.h"
+
+using namespace assay;
+using namespace assay::mcp;
+using namespace assay::mcp::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+Json answer(Server& server, Request request, Era era = Era::modern) {
+  request.era = era;
+  return server.answer(request).body;
+}
+
+Json call(Server& server, const char* tool, Json arguments) {
+  return answer(server,
+                request("tools/call",
+                        {{"name", tool}, {"arguments", std::move(arguments)}}));
+}
+
+fs::path golden(const char* name) {
+  return fs::path(ASSAY_TEST_DIR) / "golden" / name;
+}
+
+}  // namespace
+
+TEST_CASE("at most ten tools, and 5000 tokens to describe them") {
+  Server server(assay_server(ASSAY_TEST_DIR));
+  auto tools = answer(server, request("tools/list"))["result"]["tools"];
+  CHECK(tools.size() <= 10);
+  CHECK(tools.dump().size() < 5000 * 3);  // three bytes a token, at the least
+  for (const auto& tool : tools) {
+    CAPTURE(tool["name"].dump());
+    CHECK(tool["inputSchema"]["additionalProperties"] == false);
+    CHECK(tool["annotations"].contains("readOnlyHint"));
+  }
+}
+
+TEST_CASE("results say what a modern client must know of them") {
+  Server server(assay_server(ASSAY_TEST_DIR));
+  auto list = answer(server, request("tools/list"))["result"];
+  CHECK(list["resultType"] == "complete");
+  CHECK(list["ttlMs"] >= 0);
+  CHECK(list["_meta"][meta_key::kServer]["name"] == "assay");
+  auto old = answer(server, request("tools/list"), Era::legacy)["result"];
+  CHECK_FALSE(old.contains("resultType"));
+}
+
+TEST_CASE("each era has its own methods") {
+  Server server(echo_server());
+  CHECK(answer(server, request("ping"), Era::legacy)["result"].empty());
+  CHECK(answer(server, request("ping"))["error"]["code"] == kMethodNotFound);
+  CHECK(answer(server,
+               request("server/discover"),
+               Era::legacy)["error"]["code"] == kMethodNotFound);
+  auto hello = request("initialize", {{"protocolVersion", "1999-01-01"}});
+  CHECK(answer(server, hello, Era::legacy)["result"]["protocolVersion"] ==
+        "2025-11-25");
+}
+
+TEST_CASE("wrong calls get answers that a model can mend them by") {
+  Server server(echo_server());
+  CHECK(call(server, "echo", {{"region", 7}})["result"]["isError"] == true);
+  CHECK(call(server, "echo", {{"other", 7}})["result"]["isError"] == true);
+  CHECK(call(server, "echo", Json::array())["result"]["isError"] == true);
+  CHECK(call(server, "none", Json::object())["error"]["code"] ==
+        kInvalidParams);
+  CHECK(answer(server, request("tools/call"))["error"]["code"] ==
+        kInvalidParams);
+  CHECK(answer(server,
+               request("tools/list", {{"cursor", "x"}}))["error"]["code"] ==
+        kInvalidParams);
+}
+
+TEST_CASE("verbs answer as on the command line") {
+  Server server(assay_server(golden("arch")));
+  auto seen = call(server, "inspect", {{"model", "llama"}})["result"];
+  CHECK(seen["structuredContent"]["architecture"] == "llama");
+  CHECK(Json::parse(seen["content"][0]["text"].get<std::string>()) ==
+        seen["structuredContent"]);
+  auto absent = call(server, "inspect", {{"model", "absent"}})["result"];
+  CHECK(absent["isError"] == true);
+  CHECK(absent["structuredContent"]["error"]["id"] == "file.unreadable");
+  auto known = call(server, "explain", {{"id", "shape.mismatch"}})["result"];
+  CHECK(known["structuredContent"]["severity"] == "error");
+}
+
+TEST_CASE("documents are read within the project only") {
+  auto project = fs::path(ASSAY_BUILD_DIR) / "mcp-project";
+  fs::remove_all(project);
+  fs::create_directories(project / "reference");
+  write_text(project / "TODO.md", "# TODO\n");
+  fs::create_symlink("/etc/hostname", project / "README.md");
+  Server server(assay_server(project));
+  auto list = answer(server, request("resources/list"))["result"]["resources"];
+  REQUIRE(list.size() == 1);
+  CHECK(list[0]["uri"] == "assay://project/TODO.md");
+  auto read = [&](const char* uri) {
+    return answer(server, request("resources/read", {{"uri", uri}}));
+  };
+  CHECK(read("assay://project/TODO.md")["result"]["contents"][0]["text"] ==
+        "# TODO\n");
+  for (const auto* uri : {"assay://project/README.md",
+                          "assay://project/../TODO.md",
+                          "file:///etc/hostname",
+                          ""}) {
+    CAPTURE(uri);
+    CHECK(read(uri)["error"]["code"] == kInvalidParams);
+    CHECK(read(uri)["error"]["data"]["uri"] == uri);
+  }
+}

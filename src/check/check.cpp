@@ -4,9 +4,11 @@
 
 #include "assay/check/checkup.h"
 #include "assay/core/finding_json.h"
+#include "assay/formats/adapter.h"
 #include "assay/formats/model_kind.h"
 
 namespace assay {
+namespace fs = std::filesystem;
 
 std::string_view name(Verdict verdict) {
   switch (verdict) {
@@ -44,6 +46,48 @@ int exit_code(Verdict verdict) {
   return 3;
 }
 
+namespace {
+
+/** The one file of weights that is all there is: the path itself, or the only
+ * safetensors file of a folder without a config. */
+std::optional<fs::path> lone_file(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_directory(path, error)) {
+    return path;
+  }
+  std::optional<fs::path> file;
+  for (fs::directory_iterator entry(path, error), end; !error && entry != end;
+       entry.increment(error)) {
+    auto name = entry->path().filename();
+    auto suffix = name.extension();
+    if (suffix == ".safetensors" || suffix == ".gguf") {
+      if (file) {
+        return std::nullopt;
+      }
+      file = entry->path();
+    } else if (name == "config.json") {
+      return std::nullopt;
+    }
+  }
+  return file;
+}
+
+// File names say nothing more: the tensors do. What cannot be opened is left
+// to the rules, which say why.
+void check_by_tensors(Checkup& checkup) {
+  try {
+    auto file = lone_file(checkup.path());
+    if (file && are_adapter(open_model(*file).tensors)) {
+      return check_adapter(checkup);
+    }
+  } catch (const Error&) {
+    // said below
+  }
+  check_language_model(checkup);
+}
+
+}  // namespace
+
 CheckReport check(const std::filesystem::path& path,
                   const CheckOptions& options) {
   Checkup checkup(path, options);
@@ -56,9 +100,11 @@ CheckReport check(const std::filesystem::path& path,
       check_component(checkup);
       break;
     case ModelKind::adapter:
+      check_adapter(checkup);
+      break;
     case ModelKind::onnx:
     case ModelKind::model:
-      check_language_model(checkup);
+      check_by_tensors(checkup);
       break;
   }
   return checkup.finish();

@@ -24,6 +24,9 @@ struct CheckOptions {
   /** Runs what computes with MLX where it must be run: MLX's streams are
    * thread-local. Returns when the job has ended. Empty: right here. */
   std::function<void(const std::function<void()>&)> on_main_thread = {};
+  /** What an adapter is for; where it is empty, the folder that the adapter
+   * names, if it is there. */
+  std::filesystem::path base = {};
 };
 
 enum class Verdict {

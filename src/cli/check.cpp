@@ -96,15 +96,17 @@ int run(const Arguments& arguments, Output& output) {
     std::ranges::move(found.findings, std::back_inserter(list.findings));
   }
   auto verdict = Verdict::sound;
-  auto reports = check_all(list.models,
-                           {.headers_only = arguments.flag("--headers"),
-                            .progress = output.progress()},
-                           [&](const CheckReport& report) {
-                             verdict = worse(verdict, report.verdict);
-                             if (formats == 0) {
-                               print(report, output);
-                             }
-                           });
+  auto reports =
+      check_all(list.models,
+                {.headers_only = arguments.flag("--headers"),
+                 .progress = output.progress(),
+                 .base = arguments.maybe_text("--base").value_or("")},
+                [&](const CheckReport& report) {
+                  verdict = worse(verdict, report.verdict);
+                  if (formats == 0) {
+                    print(report, output);
+                  }
+                });
   if (formats == 0) {
     output.print_findings(list.findings);
     if (reports.size() != 1) {
@@ -133,6 +135,10 @@ Command check_command() {
             true}},
       .options = {{.name = "--headers",
                    .help = "headers and configs only: milliseconds"},
+                  {.name = "--base",
+                   .kind = OptionKind::text,
+                   .value = "MODEL",
+                   .help = "what an adapter is for"},
                   {.name = "--junit", .help = "JUnit XML, for CI servers"},
                   {.name = "--sarif", .help = "SARIF 2.1.0, for code scanning"},
                   {.name = "--markdown",

@@ -10,7 +10,8 @@ namespace {
 
 std::vector<CatalogueEntry> all_parts() {
   std::vector<CatalogueEntry> entries;
-  for (auto part : {catalogue_parts::checks(),
+  for (auto part : {catalogue_parts::adapters(),
+                    catalogue_parts::checks(),
                     catalogue_parts::diffusion(),
                     catalogue_parts::files(),
                     catalogue_parts::gguf(),

@@ -36,7 +36,9 @@ bool ran(const CheckReport& report, std::string_view step) {
 }
 
 CheckReport headers(const fs::path& path) {
-  return check(path, {.headers_only = true, .progress = {}});
+  CheckOptions options;
+  options.headers_only = true;
+  return check(path, options);
 }
 
 std::string all_of(const CheckReport& report) {

@@ -16,7 +16,7 @@ from common import OUT, write_json
 
 V5 = transformers.__version__.startswith("5")
 DIALECT = ["llava", "qwen2_vl", "gemma3"]
-MODULES = ["language", "vlm"] + (["diffusion"] if V5 else [])
+MODULES = ["language", "vlm"] + (["diffusion", "adapters"] if V5 else [])
 
 
 def kinds():
@@ -35,6 +35,11 @@ NOTES = {
     "torch-training": ("torch", "weights, optimizer and plain numbers in one .pth"),
     "peft-lora": ("adapter", "rank 4 on q_proj, v_proj, down_proj of ../llama"),
     "mlx-lora": ("adapter", "as mlx_lm.lora saves it, of ../llama"),
+    "peft-dora": ("adapter", "DoRA of ../llama, a rank of its own for one module, the head saved whole"),
+    "diffusers-lora": ("adapter", "UNet (convolutions too) and text encoder of ../sd1"),
+    "kohya-lora": ("adapter", "the same in kohya's names, with alphas and ss_ metadata"),
+    "xlabs-lora": ("adapter", "XLabs' processors of ../flux"), "mlx-dora": ("adapter", "one layer, two keys, of ../llama"),
+    "gguf-lora": ("adapter", "as llama.cpp's converter names it, of ../llama"),
     "llama-mlx-4bit": ("quantized", "affine, 4 bits, groups of 32"),
     "llama-mlx-mxfp4": ("quantized", "mxfp4"),
     "bert": ("encoder", ""), "t5": ("encoder-decoder", ""), "llama": ("text", "the base of adapters and quantized copies"),
@@ -59,7 +64,10 @@ def maker(path):
     if name.endswith("-v4"):
         config = json.loads((path / "config.json").read_text())
         return "transformers " + config["transformers_version"]
-    for prefix, made in (("llama-mlx", f"mlx-lm {mlx_lm.__version__}"), ("mlx-lora", f"mlx-lm {mlx_lm.__version__}"),
+    if name in ("kohya-lora", "diffusers-lora"):
+        return f"diffusers {diffusers.__version__}"
+    for prefix, made in (("gguf", "gguf-py"), ("mlx-dora", f"mlx-lm {mlx_lm.__version__}"), ("xlabs", "safetensors"),
+                         ("llama-mlx", f"mlx-lm {mlx_lm.__version__}"), ("mlx-lora", f"mlx-lm {mlx_lm.__version__}"),
                          ("peft", f"peft {peft.__version__}"), ("torch", f"torch {torch.__version__.split('+')[0]}"),
                          ("llama-bin", f"torch {torch.__version__.split('+')[0]}"),
                          ("sentence", f"sentence-transformers {sentence_transformers.__version__}")):  # fmt: skip
@@ -84,6 +92,7 @@ def manifest():
 
 
 def verify():
+    import adapters
     import diffusers
     import diffusion
     import language
@@ -100,6 +109,8 @@ def verify():
             elif e["kind"] == "component":
                 cls = json.loads(next(iter(path.glob("*config.json"))).read_text())["_class_name"]
                 getattr(diffusers, cls).from_pretrained(path)
+            elif e["name"] in adapters.KINDS:
+                adapters.verify(path)
             else:
                 language.verify(path)
             print("loads", e["name"], flush=True)

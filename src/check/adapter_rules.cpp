@@ -1,0 +1,220 @@
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "assay/check/adapter.h"
+#include "assay/core/file.h"
+#include "assay/formats/quote.h"
+#include "assay/inspect/declared.h"
+
+// What an adapter's tensors show by themselves.
+namespace assay::rules {
+namespace {
+
+using Findings = std::vector<Finding>;
+using Method = AdapterModule::Method;
+
+std::string where(const Adapter& adapter, const AdapterModule& module) {
+  return fmt::format(
+      "{}: {}", adapter.files.files.front().string(), quote(module.target));
+}
+
+void shape(Findings& findings,
+           const Adapter& adapter,
+           const AdapterModule& module) {
+  for (const auto* tensor : {module.down, module.up}) {
+    if (tensor == nullptr) {
+      continue;
+    }
+    bool empty = std::ranges::find(tensor->shape, 0) != tensor->shape.end();
+    if (tensor->shape.size() < 2 || empty) {
+      findings.push_back(
+          make_finding("adapter.shape",
+                       fmt::format("{}: {}",
+                                   adapter.files.files.front().string(),
+                                   quote(tensor->name)),
+                       "two dimensions or more, none of them 0",
+                       to_string(tensor->shape)));
+    }
+  }
+}
+
+void middle(Findings& findings,
+            const Adapter& adapter,
+            const AdapterModule& module) {
+  const auto* tensor = module.middle;
+  if (tensor == nullptr || !module.up_rank || !module.down_rank) {
+    return;
+  }
+  if (tensor->shape.size() < 2 || tensor->shape[0] != *module.up_rank ||
+      tensor->shape[1] != *module.down_rank) {
+    findings.push_back(make_finding(
+        "adapter.rank-mismatch",
+        fmt::format("{}: {}",
+                    adapter.files.files.front().string(),
+                    quote(tensor->name)),
+        fmt::format("({}, {}, ...)", *module.up_rank, *module.down_rank),
+        to_string(tensor->shape)));
+  }
+}
+
+// Of the module's outputs; LyCORIS can decompose along its inputs.
+void magnitude(Findings& findings,
+               const Adapter& adapter,
+               const AdapterModule& module) {
+  if (module.magnitude == nullptr || !module.out || !module.in) {
+    return;
+  }
+  auto count = element_count(module.magnitude->shape);
+  bool fits = count && (*count == static_cast<uint64_t>(*module.out) ||
+                        *count == static_cast<uint64_t>(*module.in));
+  if (!fits) {
+    findings.push_back(
+        make_finding("adapter.dora",
+                     where(adapter, module) + ", magnitude",
+                     fmt::format("{} values, one an output", *module.out),
+                     to_string(module.magnitude->shape)));
+  }
+}
+
+void pair(Findings& findings,
+          const Adapter& adapter,
+          const AdapterModule& module) {
+  if ((module.down == nullptr) != (module.up == nullptr)) {
+    const auto* half = module.down != nullptr ? module.down : module.up;
+    findings.push_back(make_finding("adapter.incomplete",
+                                    where(adapter, module),
+                                    "both factors of the pair",
+                                    quote(half->name) + " alone"));
+    return;
+  }
+  if (module.down == nullptr) {
+    findings.push_back(make_finding(
+        "adapter.incomplete",
+        where(adapter, module),
+        "both factors of the pair",
+        module.alpha != nullptr ? "an alpha alone" : "none of them"));
+    return;
+  }
+  shape(findings, adapter, module);
+  if (module.down_rank && module.up_rank &&
+      *module.down_rank != *module.up_rank) {
+    findings.push_back(make_finding(
+        "adapter.rank-mismatch",
+        where(adapter, module),
+        fmt::format("one rank in {} and {}",
+                    to_string(module.down->shape),
+                    to_string(module.up->shape)),
+        fmt::format("{} and {}", *module.down_rank, *module.up_rank)));
+  }
+  middle(findings, adapter, module);
+  magnitude(findings, adapter, module);
+}
+
+void methods(Findings& findings, const Adapter& adapter) {
+  std::map<std::string_view, size_t> counts;
+  for (const auto& module : adapter.modules) {
+    if (module.method != Method::lora) {
+      ++counts[name(module.method)];
+    }
+  }
+  for (const auto& [method, count] : counts) {
+    findings.push_back(make_finding(
+        "adapter.method",
+        adapter.files.files.front().string(),
+        "LoRA",
+        fmt::format(
+            "{} on {} of {} modules", method, count, adapter.modules.size())));
+  }
+}
+
+void ranks(Findings& findings, const Adapter& adapter) {
+  std::map<int64_t, size_t> counts;
+  for (const auto& module : adapter.modules) {
+    if (module.method == Method::lora && module.down_rank) {
+      ++counts[*module.down_rank];
+    }
+  }
+  if (counts.size() < 2) {
+    return;
+  }
+  std::string list;
+  size_t shown = 0;
+  for (auto [rank, count] : counts) {
+    if (++shown > 6) {
+      list += ", ...";
+      break;
+    }
+    list += fmt::format("{}{} on {}", list.empty() ? "" : ", ", rank, count);
+  }
+  findings.push_back(make_finding("adapter.mixed-ranks",
+                                  adapter.files.files.front().string(),
+                                  "one rank",
+                                  list));
+}
+
+void types(Findings& findings, const Adapter& adapter) {
+  std::set<std::string_view> strange;
+  for (const auto& module : adapter.modules) {
+    for (const auto* tensor : {module.down, module.up}) {
+      bool usual = tensor == nullptr || tensor->dtype == DType::f32 ||
+                   tensor->dtype == DType::f16 ||
+                   tensor->dtype == DType::bf16 ||
+                   tensor->dtype == DType::f64 ||
+                   adapter.dialect == AdapterDialect::gguf;
+      if (!usual) {
+        strange.insert(name(tensor->dtype));
+      }
+    }
+  }
+  for (auto dtype : strange) {
+    findings.push_back(make_finding("adapter.dtype",
+                                    adapter.files.files.front().string(),
+                                    "F32, BF16 or F16",
+                                    std::string(dtype)));
+  }
+}
+
+bool is_zero(std::span<const std::byte> bytes) {
+  return std::ranges::all_of(bytes,
+                             [](std::byte one) { return one == std::byte{}; });
+}
+
+}  // namespace
+
+std::vector<Finding> adapter_pairs(const Adapter& adapter) {
+  Findings findings;
+  for (const auto& module : adapter.modules) {
+    if (module.method == Method::lora) {
+      pair(findings, adapter, module);
+    }
+  }
+  findings = shorten(std::move(findings));
+  methods(findings, adapter);
+  ranks(findings, adapter);
+  types(findings, adapter);
+  return findings;
+}
+
+std::vector<Finding> adapter_values(const Adapter& adapter) {
+  TensorData data(adapter.files);
+  size_t zero = 0;
+  size_t all = 0;
+  for (const auto& module : adapter.modules) {
+    if (module.method == Method::lora && module.up != nullptr) {
+      ++all;
+      zero += is_zero(data.bytes(*module.up)) ? 1 : 0;
+      data.release(*module.up);
+    }
+  }
+  if (all == 0 || zero < all) {
+    return {};
+  }
+  return {make_finding("adapter.untrained",
+                       adapter.files.files.front().string(),
+                       "second factors that are not zero",
+                       fmt::format("all {} are zero", all))};
+}
+
+}  // namespace assay::rules

@@ -1,0 +1,215 @@
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "assay/check/adapter.h"
+#include "assay/formats/quote.h"
+#include "assay/inspect/declared.h"
+
+// The modules that a config names, and those that have tensors.
+namespace assay::rules {
+namespace {
+
+using Findings = std::vector<Finding>;
+
+/** An entry that is a list of texts; nothing otherwise (a regular expression,
+ * "all-linear", null). */
+std::optional<std::vector<std::string>> texts(const Json& config,
+                                              std::string_view name) {
+  if (!config.is_object() || !config.contains(name) ||
+      !config[name].is_array()) {
+    return std::nullopt;
+  }
+  std::vector<std::string> list;
+  for (const auto& entry : config[name]) {
+    if (!entry.is_string()) {
+      return std::nullopt;
+    }
+    list.push_back(entry.get<std::string>());
+  }
+  return list;
+}
+
+std::string_view in_base(std::string_view target) {
+  constexpr std::string_view kPrefix = "base_model.model.";
+  return target.starts_with(kPrefix) ? target.substr(kPrefix.size()) : target;
+}
+
+void unused(Findings& findings,
+            const Adapter& adapter,
+            std::string_view field,
+            const std::string& entry) {
+  findings.push_back(
+      make_finding("adapter.target-unused",
+                   fmt::format("{}: {}", adapter.config_path.string(), field),
+                   "tensors for " + quote(entry),
+                   "none"));
+}
+
+void unlisted(Findings& findings,
+              const Adapter& adapter,
+              std::string_view field,
+              const std::string& target) {
+  findings.push_back(
+      make_finding("adapter.target-unlisted",
+                   fmt::format("{}: {}", adapter.config_path.string(), field),
+                   "an entry for " + quote(target),
+                   "none"));
+}
+
+// layers_to_transform is one number or a list.
+std::optional<std::set<int64_t>> chosen_layers(const Json& config) {
+  auto value = config.value("layers_to_transform", Json());
+  std::set<int64_t> layers;
+  if (value.is_number_integer()) {
+    layers.insert(value.get<int64_t>());
+  } else if (value.is_array()) {
+    for (const auto& entry : value) {
+      if (entry.is_number_integer()) {
+        layers.insert(entry.get<int64_t>());
+      }
+    }
+  }
+  return layers.empty() ? std::nullopt : std::optional(layers);
+}
+
+void peft_pairs(Findings& findings,
+                const Adapter& adapter,
+                const std::vector<std::string>& targets) {
+  auto parameters = texts(adapter.config, "target_parameters");
+  auto layers = chosen_layers(adapter.config);
+  std::set<std::string> used;
+  for (const auto& module : adapter.modules) {
+    auto path = in_base(module.target);
+    bool listed = parameters && !parameters->empty();
+    for (const auto& entry : targets) {
+      if (matches_module(path, entry)) {
+        used.insert(entry);
+        listed = true;
+      }
+    }
+    auto layer = layer_of(path);
+    if (listed && layers && layer && !layers->contains(*layer)) {
+      unlisted(findings, adapter, "layers_to_transform", module.target);
+    } else if (!listed) {
+      unlisted(findings, adapter, "target_modules", module.target);
+    }
+  }
+  for (const auto& entry : targets) {
+    if (!used.contains(entry)) {
+      unused(findings, adapter, "target_modules", entry);
+    }
+  }
+}
+
+// Modules that were trained whole, and the biases and embeddings that PEFT
+// saves along.
+void peft_others(Findings& findings, const Adapter& adapter) {
+  auto whole = texts(adapter.config, "modules_to_save")
+                   .value_or(std::vector<std::string>());
+  auto bias = adapter.config.value("bias", Json());
+  auto tokens = adapter.config.value("trainable_token_indices", Json());
+  std::set<std::string> used;
+  for (const auto* tensor : adapter.others) {
+    auto path = in_base(tensor->name);
+    std::string_view leaf = path.substr(path.rfind('.') + 1);
+    auto module =
+        path.substr(0, path.size() - std::min(path.size(), leaf.size() + 1));
+    bool known = leaf == "bias" && (bias == "all" || bias == "lora_only");
+    known = known || module.ends_with("embed_tokens") ||
+            module.ends_with("lm_head") || module.ends_with("wte") ||
+            (!tokens.is_null() &&
+             path.find("trainable_tokens") != std::string_view::npos);
+    for (const auto& entry : whole) {
+      // A module that is saved whole may have others inside.
+      if (("." + std::string(path) + ".").find("." + entry + ".") !=
+          std::string::npos) {
+        used.insert(entry);
+        known = true;
+      }
+    }
+    if (!known) {
+      findings.push_back(make_finding("adapter.other-tensors",
+                                      adapter.files.files.front().string(),
+                                      "parts of the adapter",
+                                      quote(tensor->name)));
+    }
+  }
+  for (const auto& entry : whole) {
+    if (!used.contains(entry)) {
+      unused(findings, adapter, "modules_to_save", entry);
+    }
+  }
+}
+
+// mlx-lm's keys are paths inside a layer, or whole ones; the last num_layers
+// layers are adapted.
+void mlx(Findings& findings, const Adapter& adapter) {
+  auto settings = adapter.config.value("lora_parameters", Json());
+  auto keys = texts(settings, "keys");
+  std::set<int64_t> layers;
+  std::set<std::string> used;
+  for (const auto& module : adapter.modules) {
+    if (auto layer = layer_of(module.target)) {
+      layers.insert(*layer);
+    }
+    bool listed = !keys || keys->empty();
+    for (const auto& key : keys.value_or(std::vector<std::string>())) {
+      if (matches_module(module.target, key)) {
+        used.insert(key);
+        listed = true;
+      }
+    }
+    if (!listed) {
+      unlisted(findings, adapter, "lora_parameters.keys", module.target);
+    }
+  }
+  for (const auto& key : keys.value_or(std::vector<std::string>())) {
+    if (!used.contains(key)) {
+      unused(findings, adapter, "lora_parameters.keys", key);
+    }
+  }
+  auto count = adapter.config.value("num_layers", Json());
+  if (!count.is_number_integer() || count.get<int64_t>() < 0 ||
+      layers.empty()) {
+    return;
+  }
+  auto has = static_cast<int64_t>(layers.size());
+  if (has > count.get<int64_t>()) {
+    findings.push_back(
+        make_finding("adapter.target-unlisted",
+                     adapter.config_path.string() + ": num_layers",
+                     fmt::format("{}, the layers that have tensors", has),
+                     count.dump()));
+  }
+}
+
+}  // namespace
+
+bool matches_module(std::string_view path, std::string_view entry) {
+  return path == entry ||
+         (path.size() > entry.size() && path.ends_with(entry) &&
+          path[path.size() - entry.size() - 1] == '.');
+}
+
+std::vector<Finding> adapter_targets(const Adapter& adapter) {
+  Findings findings;
+  if (!adapter.config.is_object()) {
+    return findings;
+  }
+  if (adapter.dialect == AdapterDialect::mlx) {
+    mlx(findings, adapter);
+  } else if (adapter.dialect == AdapterDialect::peft &&
+             adapter.config.value("peft_type", Json()) == "LORA") {
+    auto targets = texts(adapter.config, "target_modules");
+    if (targets && !targets->empty() &&
+        (targets->size() > 1 || targets->front() != "all-linear")) {
+      peft_pairs(findings, adapter, *targets);
+    }
+    peft_others(findings, adapter);
+  }
+  return shorten(std::move(findings));
+}
+
+}  // namespace assay::rules

@@ -1,0 +1,326 @@
+// Adapters as five libraries save them are sound, alone and on their base; one
+// defect at a time is named.
+
+#include "assay/formats/adapter.h"
+
+#include <map>
+#include <vector>
+
+#include "assay/formats/safetensors.h"
+
+#include "sound_copy.h"
+
+using namespace assay;
+using namespace assay::testing;
+namespace fs = std::filesystem;
+
+namespace {
+
+/** A safetensors file taken apart and written again. */
+struct Weights {
+  explicit Weights(fs::path file) : path(std::move(file)) {
+    auto header = read_safetensors(path);
+    auto bytes = read_text(path);
+    metadata = header.metadata;
+    for (const auto& tensor : header.tensors) {
+      tensors[tensor.name] = {tensor.dtype,
+                              tensor.shape,
+                              bytes.substr(tensor.offset, tensor.bytes)};
+    }
+  }
+  void save() const {
+    std::vector<SafetensorsWriter::Entry> entries;
+    for (const auto& [name, tensor] : tensors) {
+      entries.push_back({name, tensor.dtype, tensor.shape});
+    }
+    SafetensorsWriter writer(path, entries, metadata);
+    for (const auto& [name, tensor] : tensors) {
+      writer.write(std::as_bytes(std::span(tensor.data)));
+    }
+    writer.commit();
+  }
+  void rename(const std::string& from, const std::string& to) {
+    REQUIRE(tensors.contains(from));
+    tensors[to] = tensors[from];
+    tensors.erase(from);
+  }
+  void reshape(const std::string& name, const Shape& shape) {
+    auto& tensor = tensors.at(name);
+    tensor.shape = shape;
+    tensor.data.assign(*byte_size(tensor.dtype, *element_count(shape)), 1);
+  }
+
+  struct Tensor {
+    DType dtype;
+    Shape shape;
+    std::string data;
+  };
+  fs::path path;
+  std::map<std::string, Tensor> tensors;
+  std::map<std::string, std::string> metadata;
+};
+
+CheckReport on_base(const fs::path& adapter, const fs::path& base) {
+  CheckOptions options;
+  options.headers_only = true;
+  options.base = base;
+  return check(adapter, options);
+}
+
+bool has(const CheckReport& report, std::string_view id) {
+  return std::ranges::any_of(report.findings,
+                             [&](const auto& one) { return one.id == id; });
+}
+
+const std::string kQ = "base_model.model.model.layers.0.self_attn.q_proj";
+const std::string kPeft = "adapter_model.safetensors";
+const std::string kConfig = "adapter_config.json";
+
+}  // namespace
+
+TEST_CASE("adapters of six libraries are sound") {
+  for (const auto* name : {"peft-lora",
+                           "peft-dora",
+                           "mlx-lora",
+                           "mlx-dora",
+                           "diffusers-lora",
+                           "kohya-lora",
+                           "xlabs-lora",
+                           "gguf-lora"}) {
+    is_sound(sound(name));
+    auto whole = check(sound(name));
+    CAPTURE(all_of(whole));
+    CHECK(whole.verdict == Verdict::sound);
+  }
+  // Files by themselves, whatever their names.
+  is_sound(sound("kohya-lora/tiny_style.safetensors"));
+  is_sound(sound("xlabs-lora/lora.safetensors"));
+  is_sound(sound("gguf-lora/lora.gguf"));
+  is_sound(sound("peft-lora/adapter_model.safetensors"));
+}
+
+TEST_CASE("adapters fit the base that they were made for") {
+  struct Case {
+    const char *adapter, *base;
+    size_t modules;
+  };
+  for (auto one : {Case{"peft-lora", "llama", 6},
+                   Case{"peft-dora", "llama", 5},
+                   Case{"mlx-lora", "llama", 14},
+                   Case{"diffusers-lora", "sd1", 28},
+                   Case{"kohya-lora", "sd1", 28}}) {
+    auto report = on_base(sound(one.adapter), sound(one.base));
+    CAPTURE(one.adapter);
+    CAPTURE(all_of(report));
+    CHECK(report.verdict == Verdict::sound);
+    auto step = std::ranges::find(report.steps, "base", &CheckStep::name);
+    REQUIRE(step != report.steps.end());
+    CHECK(step->detail.ends_with(
+        fmt::format("{} of {} modules", one.modules, one.modules)));
+  }
+}
+
+TEST_CASE("an adapter on another base") {
+  auto other = fs::path(ASSAY_TEST_DIR) / "golden/arch/llama";
+  CHECK(on_base(sound("peft-lora"), other).verdict == Verdict::findings);
+  CHECK(has(on_base(sound("peft-lora"), sound("sd1")), "adapter.base-target"));
+  SoundCopy deep("peft-lora");
+  Weights weights(deep.path / kPeft);
+  for (const auto* half : {"A", "B"}) {
+    auto end = fmt::format(".lora_{}.weight", half);
+    weights.rename(kQ + end,
+                   "base_model.model.model.layers.7.self_attn.q_proj" + end);
+  }
+  weights.save();
+  auto report = on_base(deep.path, sound("llama"));
+  REQUIRE(has(report, "adapter.base-target"));
+  CHECK(all_of(report).find("layer 7") != std::string::npos);
+  SoundCopy wide("peft-lora");
+  Weights shapes(wide.path / kPeft);
+  shapes.reshape(kQ + ".lora_A.weight", {4, 48});
+  shapes.save();
+  CHECK(has(on_base(wide.path, sound("llama")), "adapter.base-shape"));
+}
+
+TEST_CASE("pairs") {
+  SoundCopy half("peft-lora");
+  Weights weights(half.path / kPeft);
+  weights.tensors.erase(kQ + ".lora_B.weight");
+  weights.save();
+  names(half, "adapter.incomplete");
+  SoundCopy ranks("peft-lora");
+  Weights mixed(ranks.path / kPeft);
+  mixed.reshape(kQ + ".lora_B.weight", {32, 8});
+  mixed.save();
+  names(ranks, "adapter.rank-mismatch");
+  SoundCopy flat("peft-lora");
+  Weights flattened(flat.path / kPeft);
+  flattened.reshape(kQ + ".lora_B.weight", {0});
+  flattened.save();
+  names(flat, "adapter.shape");
+  SoundCopy typed("peft-lora");
+  Weights cut(typed.path / kPeft);
+  for (auto& [name, tensor] : cut.tensors) {
+    tensor = {DType::f8_e4m3, tensor.shape, tensor.data};
+    tensor.data.resize(*element_count(tensor.shape));
+  }
+  cut.save();
+  names(typed, "adapter.dtype");
+  SoundCopy strange("peft-lora");
+  Weights other(strange.path / kPeft);
+  other.tensors = {{"embedding", {DType::f32, {1}, "\x01\x02\x03\x04"}}};
+  other.save();
+  names(strange, "adapter.unrecognized");
+}
+
+TEST_CASE("PEFT's config against the tensors") {
+  struct Case {
+    const char* field;
+    Json value;
+    const char* id;
+  };
+  for (const auto& one :
+       {Case{"r", 8, "adapter.rank-config"},
+        Case{"r", 0, "adapter.invalid-value"},
+        Case{"rank_pattern", {{"q_proj", 2}}, "adapter.rank-config"},
+        Case{"lora_alpha", 0, "adapter.alpha"},
+        Case{"lora_alpha", nullptr, "adapter.scale-missing"},
+        Case{"lora_alpha", "eight", "adapter.invalid-value"},
+        Case{"lora_dropout", 1.5, "adapter.invalid-value"},
+        Case{"bias", "some", "adapter.invalid-value"},
+        Case{"peft_type", nullptr, "adapter.invalid-value"},
+        Case{"use_dora", true, "adapter.dora"},
+        Case{"target_modules",
+             Json::array({"q_proj", "v_proj"}),
+             "adapter.target-unlisted"},
+        Case{"target_modules",
+             Json::array({"q_proj", "v_proj", "down_proj", "up_proj"}),
+             "adapter.target-unused"},
+        Case{"layers_to_transform", 1, "adapter.target-unlisted"},
+        Case{"modules_to_save",
+             Json::array({"lm_head"}),
+             "adapter.target-unused"}}) {
+    CAPTURE(one.field);
+    SoundCopy copy("peft-lora");
+    copy.set(kConfig, one.field, one.value);
+    names(copy, one.id);
+  }
+  // A regular expression or the word for all of them is not judged.
+  for (const auto& targets :
+       {Json("all-linear"), Json(".*_proj"), Json::array({"all-linear"})}) {
+    SoundCopy copy("peft-lora");
+    copy.set(kConfig, "target_modules", targets);
+    is_sound(copy.path);
+  }
+  SoundCopy bare("peft-lora");
+  fs::remove(bare.path / kConfig);
+  names(bare, "adapter.config-missing");
+  SoundCopy hollow("peft-lora");
+  fs::remove(hollow.path / kPeft);
+  names(hollow, "adapter.no-weights");
+  SoundCopy plain("peft-dora");
+  plain.set(kConfig, "use_dora", false);
+  names(plain, "adapter.dora");
+  SoundCopy whole("peft-dora");
+  whole.set(kConfig, "modules_to_save", nullptr);
+  is_sound(whole.path);  // PEFT saves heads and embeddings by itself
+  SoundCopy extra("peft-lora");
+  Weights more(extra.path / kPeft);
+  more.tensors["base_model.model.score.weight"] = {
+      DType::f16, {1, 2}, std::string(4, '\1')};
+  more.save();
+  names(extra, "adapter.other-tensors");
+  extra.set(kConfig, "modules_to_save", Json::array({"score"}));
+  is_sound(extra.path);
+}
+
+TEST_CASE("mlx-lm's config against the tensors") {
+  struct Case {
+    const char* field;
+    Json value;
+    const char* id;
+  };
+  for (const auto& one :
+       {Case{"lora_parameters",
+             {{"rank", 8}, {"scale", 20.0}},
+             "adapter.rank-config"},
+        Case{"lora_parameters",
+             {{"rank", 4}, {"alpha", 8}},
+             "adapter.scale-missing"},
+        Case{"lora_parameters", nullptr, "adapter.invalid-value"},
+        Case{"lora_parameters",
+             {{"rank", 4},
+              {"scale", 20.0},
+              {"keys", Json::array({"self_attn.q_proj"})}},
+             "adapter.target-unlisted"},
+        Case{"num_layers", 1, "adapter.target-unlisted"},
+        Case{"fine_tune_type", "dora", "adapter.dora"},
+        Case{"fine_tune_type", "qlora", "adapter.invalid-value"}}) {
+    CAPTURE(one.field);
+    SoundCopy copy("mlx-lora");
+    copy.set(kConfig, one.field, one.value);
+    names(copy, one.id);
+  }
+  SoundCopy all("mlx-lora");
+  all.set(kConfig, "num_layers", -1);
+  is_sound(all.path);
+}
+
+TEST_CASE("kohya's metadata and alphas, diffusers' metadata") {
+  const auto* file = "tiny_style.safetensors";
+  SoundCopy rank("kohya-lora");
+  Weights weights(rank.path / file);
+  weights.metadata["ss_network_dim"] = "32";
+  weights.save();
+  names(rank, "adapter.metadata");
+  weights.metadata["ss_network_dim"] = "Dynamic";
+  weights.save();
+  is_sound(rank.path);
+  auto alpha = std::ranges::find_if(weights.tensors, [](const auto& one) {
+    return one.first.ends_with(".alpha");
+  });
+  REQUIRE(alpha != weights.tensors.end());
+  alpha->second.data = std::string(2, '\0');
+  weights.save();
+  names(rank, "adapter.alpha");
+  std::erase_if(weights.tensors,
+                [](const auto& one) { return one.first.ends_with(".alpha"); });
+  weights.save();
+  CHECK(has(headers(rank.path), "adapter.alpha-absent"));
+  SoundCopy saved("diffusers-lora");
+  Weights unet(saved.path / "pytorch_lora_weights.safetensors");
+  unet.metadata["lora_adapter_metadata"] = R"({"unet.r": 16})";
+  unet.save();
+  names(saved, "adapter.rank-config");
+}
+
+TEST_CASE("other methods are named") {
+  SoundCopy copy("kohya-lora");
+  Weights weights(copy.path / "tiny_style.safetensors");
+  std::map<std::string, Weights::Tensor> loha;
+  for (const auto& [name, tensor] : weights.tensors) {
+    auto dot = name.find('.');
+    for (const auto* part : {"w1_a", "w1_b", "w2_a", "w2_b"}) {
+      loha[name.substr(0, dot) + ".hada_" + part] = tensor;
+    }
+  }
+  weights.tensors = loha;
+  weights.save();
+  auto report = headers(copy.path);
+  CAPTURE(all_of(report));
+  CHECK(report.verdict == Verdict::sound);
+  CHECK(has(report, "adapter.method"));
+}
+
+TEST_CASE("an adapter that was never trained") {
+  SoundCopy copy("peft-lora");
+  Weights weights(copy.path / kPeft);
+  for (auto& [name, tensor] : weights.tensors) {
+    if (name.find("lora_B") != std::string::npos) {
+      tensor.data.assign(tensor.data.size(), '\0');
+    }
+  }
+  weights.save();
+  CHECK(has(check(copy.path), "adapter.untrained"));
+  is_sound(copy.path);  // headers do not show it
+}

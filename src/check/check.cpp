@@ -102,6 +102,9 @@ CheckReport check(const std::filesystem::path& path,
     case ModelKind::adapter:
       check_adapter(checkup);
       break;
+    case ModelKind::embedding:
+      check_embedding(checkup);
+      break;
     case ModelKind::onnx:
     case ModelKind::model:
       check_by_tensors(checkup);

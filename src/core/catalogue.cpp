@@ -11,6 +11,7 @@ namespace {
 std::vector<CatalogueEntry> all_parts() {
   std::vector<CatalogueEntry> entries;
   for (auto part : {catalogue_parts::adapters(),
+                    catalogue_parts::checkpoints(),
                     catalogue_parts::checks(),
                     catalogue_parts::diffusion(),
                     catalogue_parts::files(),

@@ -66,6 +66,9 @@ ModelKind kind_of_folder(const fs::path& folder) {
   if (holds(folder, "model_index.json")) {
     return ModelKind::pipeline;
   }
+  if (holds(folder, "modules.json")) {
+    return ModelKind::embedding;
+  }
   bool config = holds(folder, "config.json");
   if (config && names_class(folder / "config.json")) {
     return ModelKind::component;
@@ -96,6 +99,8 @@ std::string_view name(ModelKind kind) {
       return "scheduler";
     case ModelKind::adapter:
       return "adapter";
+    case ModelKind::embedding:
+      return "embedding";
     case ModelKind::onnx:
       return "onnx";
   }

@@ -14,6 +14,7 @@ enum class ModelKind {
   component,  ///< one model of a pipeline: config.json with "_class_name"
   scheduler,  ///< scheduler_config.json, no weights
   adapter,    ///< LoRA and its kin: adapter_config.json, or their file names
+  embedding,  ///< a sentence-transformers folder: modules.json
   onnx,       ///< *.onnx and no other weights
 };
 

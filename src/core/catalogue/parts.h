@@ -11,6 +11,7 @@ namespace assay::catalogue_parts {
 
 std::span<const CatalogueEntry> checks();
 std::span<const CatalogueEntry> adapters();
+std::span<const CatalogueEntry> checkpoints();
 std::span<const CatalogueEntry> files();
 std::span<const CatalogueEntry> gguf();
 std::span<const CatalogueEntry> config();

@@ -1,0 +1,386 @@
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "assay/check/checkup.h"
+#include "assay/check/rules.h"
+#include "assay/core/file.h"
+#include "assay/formats/quote.h"
+#include "assay/formats/safetensors.h"
+
+// Folders as sentence-transformers writes them: modules.json lists modules
+// that run one after another, each with a folder of its own. The width of the
+// vectors is followed from the encoder to the end.
+namespace assay {
+namespace {
+
+namespace fs = std::filesystem;
+using rules::Findings;
+
+constexpr uint64_t kMaxJson = 16u << 20;
+constexpr size_t kMaxModules = 256;
+
+struct Module {
+  std::string kind;  ///< "Pooling": the end of the class's path
+  bool own = true;   ///< a class of sentence-transformers
+  std::string path;  ///< "" or "1_Pooling"
+  fs::path folder;
+};
+
+Json read_json(const fs::path& path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error)
+             ? parse_json(read_text(path, kMaxJson), path.string())
+             : Json();
+}
+
+std::string text(const Json& object, std::string_view name) {
+  auto value = object.is_object() ? object.value(name, Json()) : Json();
+  return value.is_string() ? value.get<std::string>() : "";
+}
+
+std::optional<int64_t> size(const Json& object,
+                            std::initializer_list<std::string_view> names) {
+  for (auto name : names) {
+    auto value = object.is_object() ? object.value(name, Json()) : Json();
+    if (value.is_number_integer() && value.get<int64_t>() > 0) {
+      return value.get<int64_t>();
+    }
+  }
+  return std::nullopt;
+}
+
+// A path out of modules.json must stay inside the folder.
+bool is_inside(const std::string& path) {
+  auto relative = fs::path(path);
+  return !relative.is_absolute() && is_printable_utf8(path) &&
+         path.find_first_of("\\:") == std::string::npos &&
+         std::ranges::none_of(relative,
+                              [](const auto& part) { return part == ".."; });
+}
+
+std::vector<Module> read_modules(const fs::path& folder) {
+  auto where = (folder / "modules.json").string();
+  auto list = read_json(folder / "modules.json");
+  if (!list.is_array() || list.empty() || list.size() > kMaxModules) {
+    fail("embedding.malformed",
+         where,
+         "a list of modules",
+         list.is_array() ? fmt::format("{} entries", list.size())
+                         : list.type_name());
+  }
+  std::vector<Module> modules;
+  for (const auto& entry : list) {
+    auto type = text(entry, "type");
+    bool has_path =
+        entry.is_object() && entry.value("path", Json()).is_string();
+    if (type.empty() || !has_path) {
+      fail("embedding.malformed",
+           where,
+           "modules with a text 'type' and a text 'path'",
+           quote(entry.dump(-1, ' ', true)));
+    }
+    auto path = text(entry, "path");
+    if (!is_inside(path)) {
+      fail("embedding.unsafe-path",
+           where,
+           "a path inside the folder",
+           quote(path));
+    }
+    auto dot = type.rfind('.');
+    modules.push_back({dot == std::string::npos ? type : type.substr(dot + 1),
+                       type.starts_with("sentence_transformers."),
+                       path,
+                       path.empty() ? folder : folder / path});
+  }
+  return modules;
+}
+
+/** The vectors' width while they go through the modules. */
+class Walk {
+ public:
+  Walk(const fs::path& folder, const std::vector<Module>& modules)
+      : folder_(folder), modules_(modules) {}
+
+  Findings look() {
+    for (const auto& module : modules_) {
+      if (!module.own) {
+        findings_.push_back(make_finding("embedding.foreign-code",
+                                         (folder_ / "modules.json").string(),
+                                         "a module of sentence-transformers",
+                                         quote(module.kind)));
+        width_.reset();
+      } else if (module.kind == "Transformer") {
+        transformer(module);
+      } else if (module.kind == "Pooling") {
+        pooling(module);
+      } else if (module.kind == "Dense") {
+        dense(module);
+      } else if (module.kind == "LayerNorm") {
+        hold(module, size(config_of(module), {"dimension"}), "dimension");
+      } else if (module.kind != "Normalize" && module.kind != "Dropout") {
+        width_.reset();
+      }
+    }
+    return std::move(findings_);
+  }
+  const std::optional<int64_t>& width() const { return width_; }
+
+ private:
+  std::string where(const Module& module, std::string_view field) const {
+    return fmt::format(
+        "{}: {}", (module.folder / "config.json").string(), field);
+  }
+
+  Json config_of(const Module& module) {
+    auto config = read_json(module.folder / "config.json");
+    if (!config.is_object()) {
+      findings_.push_back(
+          make_finding("embedding.module-missing",
+                       (module.folder / "config.json").string(),
+                       "the settings of " + quote(module.kind),
+                       config.is_null() ? "no such file" : config.type_name()));
+    }
+    return config;
+  }
+
+  void hold(const Module& module,
+            std::optional<int64_t> says,
+            std::string_view field) {
+    if (says && width_ && *says != *width_) {
+      findings_.push_back(
+          make_finding("embedding.width-mismatch",
+                       where(module, field),
+                       fmt::format("{}, the width that reaches it", *width_),
+                       fmt::format("{}", *says)));
+    }
+  }
+
+  void transformer(const Module& module) {
+    auto config = config_of(module);
+    width_ = size(config, {"hidden_size", "d_model", "dim", "n_embd"});
+    if (!width_ && config.is_object()) {
+      width_ = size(config.value("text_config", Json()), {"hidden_size"});
+    }
+    positions(module, config);
+  }
+
+  // Learned positions: beyond them there is nothing to look up. RoBERTa's
+  // begin after the padding's.
+  void positions(const Module& module, const Json& config) {
+    struct Learned {
+      std::string_view type;
+      int64_t unused;
+    };
+    constexpr std::array kLearned = {Learned{"bert", 0},
+                                     Learned{"distilbert", 0},
+                                     Learned{"electra", 0},
+                                     Learned{"albert", 0},
+                                     Learned{"roberta", 2},
+                                     Learned{"xlm-roberta", 2},
+                                     Learned{"camembert", 2},
+                                     Learned{"mpnet", 2}};
+    auto type = text(config, "model_type");
+    const auto* learned = std::ranges::find(kLearned, type, &Learned::type);
+    auto limit = size(config, {"max_position_embeddings"});
+    auto path = module.folder / "sentence_bert_config.json";
+    auto longest = size(read_json(path), {"max_seq_length"});
+    if (learned != kLearned.end() && limit && longest &&
+        *longest > *limit - learned->unused) {
+      findings_.push_back(
+          make_finding("embedding.too-long",
+                       path.string() + ": max_seq_length",
+                       fmt::format("at most {}, the encoder's positions",
+                                   *limit - learned->unused),
+                       fmt::format("{}", *longest)));
+    }
+  }
+
+  void pooling(const Module& module) {
+    auto config = config_of(module);
+    if (!config.is_object()) {
+      width_.reset();
+      return;
+    }
+    auto field = config.contains("embedding_dimension")
+                     ? "embedding_dimension"
+                     : "word_embedding_dimension";
+    auto says = size(config, {field});
+    if (!says) {
+      findings_.push_back(make_finding(
+          "embedding.invalid-value",
+          where(module, field),
+          "the width of the encoder",
+          config.contains(field) ? quote(config[field].dump()) : "none"));
+    }
+    hold(module, says, field);
+    width_ = says ? std::optional(*says * modes(module, config)) : std::nullopt;
+  }
+
+  // How many vectors are laid one after another.
+  int64_t modes(const Module& module, const Json& config) {
+    constexpr std::array<std::string_view, 6> kModes = {"cls",
+                                                        "max",
+                                                        "mean",
+                                                        "mean_sqrt_len_tokens",
+                                                        "weightedmean",
+                                                        "lasttoken"};
+    auto mode = config.value("pooling_mode", Json());
+    if (mode.is_null()) {
+      int64_t count = 0;
+      for (const auto& [name, value] : config.items()) {
+        count += name.starts_with("pooling_mode_") && value == true ? 1 : 0;
+      }
+      return std::max<int64_t>(count, 1);  // none: the mean
+    }
+    auto list = mode.is_array() ? mode : Json::array({mode});
+    for (const auto& one : list) {
+      bool known =
+          one.is_string() &&
+          std::ranges::find(kModes, one.get<std::string>()) != kModes.end();
+      if (!known) {
+        findings_.push_back(make_finding(
+            "embedding.invalid-value",
+            where(module, "pooling_mode"),
+            "cls, max, mean, mean_sqrt_len_tokens, weightedmean or lasttoken",
+            quote(one.dump(-1, ' ', true))));
+      }
+    }
+    return std::max<int64_t>(static_cast<int64_t>(list.size()), 1);
+  }
+
+  void dense(const Module& module) {
+    auto config = config_of(module);
+    auto in = size(config, {"in_features"});
+    auto out = size(config, {"out_features"});
+    auto input = text(config, "module_input_name");
+    if (input.empty() || input == "sentence_embedding") {
+      hold(module, in, "in_features");
+    }
+    auto file = module.folder / "model.safetensors";
+    std::error_code error;
+    if (fs::is_regular_file(file, error)) {
+      for (const auto& tensor : read_safetensors(file).tensors) {
+        if (tensor.name == "linear.weight" && tensor.shape.size() == 2) {
+          shown(module, in, tensor.shape[1], "in_features");
+          shown(module, out, tensor.shape[0], "out_features");
+        }
+      }
+    } else if (config.is_object()) {
+      bool pickle = fs::exists(module.folder / "pytorch_model.bin", error);
+      findings_.push_back(
+          make_finding(pickle ? "model.not-read" : "embedding.module-missing",
+                       pickle ? (module.folder / "pytorch_model.bin").string()
+                              : file.string(),
+                       "weights in safetensors",
+                       pickle ? "a pickle" : "no such file"));
+    }
+    width_ = out;
+  }
+
+  void shown(const Module& module,
+             std::optional<int64_t> says,
+             int64_t shows,
+             std::string_view field) {
+    if (says && *says != shows) {
+      findings_.push_back(
+          make_finding("embedding.width-mismatch",
+                       where(module, field),
+                       fmt::format("{}, as linear.weight shows", shows),
+                       fmt::format("{}", *says)));
+    }
+  }
+
+  const fs::path& folder_;
+  const std::vector<Module>& modules_;
+  std::optional<int64_t> width_;
+  Findings findings_;
+};
+
+// What sentence-transformers refuses on loading.
+Findings settings(const fs::path& folder) {
+  Findings findings;
+  auto path = folder / "config_sentence_transformers.json";
+  auto config = read_json(path);
+  if (!config.is_object()) {
+    return findings;
+  }
+  auto prompts = config.value("prompts", Json());
+  auto chosen = text(config, "default_prompt_name");
+  if (!chosen.empty() && !(prompts.is_object() && prompts.contains(chosen))) {
+    findings.push_back(make_finding("embedding.invalid-value",
+                                    path.string() + ": default_prompt_name",
+                                    "a name of 'prompts'",
+                                    quote(chosen)));
+  }
+  auto similarity = text(config, "similarity_fn_name");
+  constexpr std::array<std::string_view, 6> kSimilarities = {
+      "cosine", "dot", "dot_score", "euclidean", "manhattan", "maxsim"};
+  if (!similarity.empty() &&
+      std::ranges::find(kSimilarities, similarity) == kSimilarities.end()) {
+    findings.push_back(make_finding("embedding.invalid-value",
+                                    path.string() + ": similarity_fn_name",
+                                    "cosine, dot, euclidean or manhattan",
+                                    quote(similarity)));
+  }
+  return findings;
+}
+
+void look_at_encoder(Checkup& checkup, const fs::path& folder) {
+  std::optional<ModelFiles> model;
+  checkup.step("files", [&](CheckStep& step) {
+    model.emplace(open_model(folder));
+    step.detail = fmt::format("{} tensors", model->tensors.size());
+    auto findings = model->findings;
+    std::ranges::move(rules::mlx_types(*model), std::back_inserter(findings));
+    return findings;
+  });
+  if (!model) {
+    return;
+  }
+  auto facts = inspect(*model);
+  if (facts.tokenizer.present) {
+    checkup.step("tokenizer", [&](CheckStep& step) {
+      step.detail = fmt::format(
+          "{}, {} ids", facts.tokenizer.type, facts.tokenizer.vocabulary);
+      return rules::tokenizer(*model, facts);
+    });
+  }
+  if (!checkup.options().headers_only) {
+    checkup.step("values", [&](CheckStep&) {
+      return rules::values(*model, nullptr, checkup.options().progress);
+    });
+    checkup.skip("inference", "embeddings are not computed here");
+    checkup.leave_undecided();
+  }
+}
+
+}  // namespace
+
+void check_embedding(Checkup& checkup) {
+  std::vector<Module> modules;
+  checkup.name_architecture("sentence-transformers");
+  checkup.step("modules", [&](CheckStep& step) {
+    modules = read_modules(checkup.path());
+    Walk walk(checkup.path(), modules);
+    auto findings = walk.look();
+    step.detail = fmt::format("{} modules", modules.size());
+    if (walk.width()) {
+      step.detail += fmt::format(", vectors of {}", *walk.width());
+    }
+    return findings;
+  });
+  checkup.step("settings",
+               [&](CheckStep&) { return settings(checkup.path()); });
+  auto encoder = std::ranges::find(modules, "Transformer", &Module::kind);
+  if (encoder != modules.end() && encoder->own) {
+    look_at_encoder(checkup, encoder->folder);
+  } else if (!modules.empty()) {
+    checkup.skip("files", "no encoder of transformers");
+  }
+}
+
+}  // namespace assay

@@ -1,0 +1,64 @@
+// Entries of the catalogue: embedding models, single-file checkpoints, ONNX and
+// GGUFs that are no language model.
+
+#include <array>
+
+#include "assay/core/catalogue/parts.h"
+
+namespace assay::catalogue_parts {
+namespace {
+
+using enum Severity;
+
+constexpr std::array kEntries = {
+    CatalogueEntry{
+        "embedding.foreign-code",
+        note,
+        "A module is code of the model's own",
+        "It runs only with trust_remote_code; what it computes cannot "
+        "be told from the files here.",
+        "Read the code before you trust it."},
+    CatalogueEntry{"embedding.invalid-value",
+                   error,
+                   "A setting that sentence-transformers refuses",
+                   "A typing error, or a setting of another version.",
+                   "Use one of the values named."},
+    CatalogueEntry{"embedding.malformed",
+                   error,
+                   "modules.json does not list modules",
+                   "It was edited by hand, or is of another program.",
+                   "Take modules.json from the original model."},
+    CatalogueEntry{"embedding.module-missing",
+                   error,
+                   "A module that modules.json lists has no files",
+                   "A download left a subfolder out.",
+                   "Download the folder again with its subfolders (1_Pooling, "
+                   "2_Dense)."},
+    CatalogueEntry{"embedding.too-long",
+                   error,
+                   "Texts may be longer than the encoder has positions",
+                   "max_seq_length was raised without training; long texts end "
+                   "in an index error.",
+                   "Set max_seq_length to the encoder's positions."},
+    CatalogueEntry{"embedding.unsafe-path",
+                   error,
+                   "A module's path leaves the model's folder",
+                   "The file is hostile, or was made for a fixed place.",
+                   "Do not load it; name folders inside the model only."},
+    CatalogueEntry{
+        "embedding.width-mismatch",
+        error,
+        "A module is made for vectors of another width",
+        "Pooling or Dense was taken from another model, or a config "
+        "was edited.",
+        "Set the width to that of the encoder (hidden_size), or take "
+        "the modules from one model."},
+};
+
+}  // namespace
+
+std::span<const CatalogueEntry> checkpoints() {
+  return kEntries;
+}
+
+}  // namespace assay::catalogue_parts

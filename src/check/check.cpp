@@ -5,6 +5,7 @@
 #include "assay/check/checkup.h"
 #include "assay/core/finding_json.h"
 #include "assay/formats/adapter.h"
+#include "assay/formats/checkpoint_layout.h"
 #include "assay/formats/model_kind.h"
 
 namespace assay {
@@ -77,8 +78,14 @@ std::optional<fs::path> lone_file(const fs::path& path) {
 void check_by_tensors(Checkup& checkup) {
   try {
     auto file = lone_file(checkup.path());
-    if (file && are_adapter(open_model(*file).tensors)) {
-      return check_adapter(checkup);
+    if (file) {
+      auto model = open_model(*file);
+      if (are_adapter(model.tensors)) {
+        return check_adapter(checkup);
+      }
+      if (checkpoint_layout(model)) {
+        return check_checkpoint(checkup, *file);
+      }
     }
   } catch (const Error&) {
     // said below

@@ -48,6 +48,8 @@ void check_language_model(Checkup& checkup);
 void check_pipeline(Checkup& checkup);
 /** LoRA and its kin: a folder, or a file of which most tensors are parts. */
 void check_adapter(Checkup& checkup);
+/** A file of weights in the layout of an original image or video model. */
+void check_checkpoint(Checkup& checkup, const std::filesystem::path& file);
 /** A sentence-transformers folder. */
 void check_embedding(Checkup& checkup);
 /** One component of a pipeline by itself, a scheduler included. */

@@ -1,64 +1,17 @@
 // Adapters as five libraries save them are sound, alone and on their base; one
 // defect at a time is named.
 
-#include "assay/formats/adapter.h"
-
 #include <map>
 #include <vector>
 
-#include "assay/formats/safetensors.h"
-
 #include "sound_copy.h"
+#include "weights.h"
 
 using namespace assay;
 using namespace assay::testing;
 namespace fs = std::filesystem;
 
 namespace {
-
-/** A safetensors file taken apart and written again. */
-struct Weights {
-  explicit Weights(fs::path file) : path(std::move(file)) {
-    auto header = read_safetensors(path);
-    auto bytes = read_text(path);
-    metadata = header.metadata;
-    for (const auto& tensor : header.tensors) {
-      tensors[tensor.name] = {tensor.dtype,
-                              tensor.shape,
-                              bytes.substr(tensor.offset, tensor.bytes)};
-    }
-  }
-  void save() const {
-    std::vector<SafetensorsWriter::Entry> entries;
-    for (const auto& [name, tensor] : tensors) {
-      entries.push_back({name, tensor.dtype, tensor.shape});
-    }
-    SafetensorsWriter writer(path, entries, metadata);
-    for (const auto& [name, tensor] : tensors) {
-      writer.write(std::as_bytes(std::span(tensor.data)));
-    }
-    writer.commit();
-  }
-  void rename(const std::string& from, const std::string& to) {
-    REQUIRE(tensors.contains(from));
-    tensors[to] = tensors[from];
-    tensors.erase(from);
-  }
-  void reshape(const std::string& name, const Shape& shape) {
-    auto& tensor = tensors.at(name);
-    tensor.shape = shape;
-    tensor.data.assign(*byte_size(tensor.dtype, *element_count(shape)), 1);
-  }
-
-  struct Tensor {
-    DType dtype;
-    Shape shape;
-    std::string data;
-  };
-  fs::path path;
-  std::map<std::string, Tensor> tensors;
-  std::map<std::string, std::string> metadata;
-};
 
 CheckReport on_base(const fs::path& adapter, const fs::path& base) {
   CheckOptions options;

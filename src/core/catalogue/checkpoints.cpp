@@ -11,6 +11,43 @@ namespace {
 using enum Severity;
 
 constexpr std::array kEntries = {
+    CatalogueEntry{"checkpoint.block-missing",
+                   error,
+                   "A part of a checkpoint lacks a whole block",
+                   "The file was cut or merged from others; programs fill the "
+                   "gap with random weights or stop.",
+                   "Take the checkpoint from its source again."},
+    CatalogueEntry{
+        "checkpoint.depth",
+        warning,
+        "No published model of this width has so many blocks",
+        "The last blocks were lost, or the model is pruned.",
+        "Compare with the model's description; a pruned model needs a "
+        "program that knows it."},
+    CatalogueEntry{"checkpoint.disagreement",
+                   error,
+                   "Two parts of a checkpoint do not fit each other",
+                   "A VAE or text encoder of another family was merged in.",
+                   "Take the parts from one family."},
+    CatalogueEntry{
+        "checkpoint.metadata",
+        warning,
+        "Metadata and contents of a checkpoint disagree",
+        "The metadata was copied from another file when this one was "
+        "merged or converted. Programs that trust it choose the wrong "
+        "settings.",
+        "Correct the metadata, or ignore it where a program asks."},
+    CatalogueEntry{"checkpoint.part-absent",
+                   note,
+                   "The file holds a part of the whole only",
+                   "Usual for files meant for a folder of parts (UNet or "
+                   "transformer only).",
+                   "Load it beside the VAE and text encoders of its family."},
+    CatalogueEntry{"checkpoint.tensor-missing",
+                   error,
+                   "A part of a checkpoint lacks a tensor",
+                   "The file was cut, merged by names, or saved with a filter.",
+                   "Take the checkpoint from its source again."},
     CatalogueEntry{
         "embedding.foreign-code",
         note,

@@ -1,0 +1,570 @@
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "assay/check/checkup.h"
+#include "assay/check/rules.h"
+#include "assay/formats/checkpoint_layout.h"
+#include "assay/formats/quote.h"
+
+// Single-file checkpoints: each part whole, the parts fitting each other, and
+// the metadata true.
+namespace assay {
+namespace {
+
+using rules::Findings;
+
+std::string where(const ModelFiles& files, const CheckpointPart& part) {
+  return fmt::format(
+      "{}: {}", files.files.front().string(), std::string(name(part.kind)));
+}
+
+/** Tensors that a part cannot work without. */
+struct Needs {
+  PartKind kind;
+  std::vector<std::string_view> tensors;
+};
+
+const std::vector<Needs>& needs() {
+  static const std::vector<Needs> list = {
+      {PartKind::unet,
+       {"time_embed.0.weight",
+        "time_embed.2.weight",
+        "input_blocks.0.0.weight",
+        "middle_block.0.in_layers.2.weight",
+        "middle_block.2.in_layers.2.weight",
+        "out.0.weight",
+        "out.2.weight"}},
+      {PartKind::sd3,
+       {"x_embedder.proj.weight",
+        "context_embedder.weight",
+        "t_embedder.mlp.0.weight",
+        "t_embedder.mlp.2.weight",
+        "y_embedder.mlp.0.weight",
+        "pos_embed",
+        "final_layer.linear.weight"}},
+      {PartKind::flux,
+       {"img_in.weight",
+        "txt_in.weight",
+        "time_in.in_layer.weight",
+        "time_in.out_layer.weight",
+        "vector_in.in_layer.weight",
+        "vector_in.out_layer.weight",
+        "double_blocks.0.img_attn.qkv.weight",
+        "single_blocks.0.linear1.weight",
+        "final_layer.linear.weight",
+        "final_layer.adaLN_modulation.1.weight"}},
+      {PartKind::vae,
+       {"decoder.conv_in.weight",
+        "decoder.mid.block_1.conv1.weight",
+        "decoder.mid.block_2.conv1.weight",
+        "decoder.norm_out.weight",
+        "decoder.conv_out.weight"}},
+      {PartKind::clip,
+       {"text_model.embeddings.token_embedding.weight",
+        "text_model.embeddings.position_embedding.weight",
+        "text_model.final_layer_norm.weight"}},
+      {PartKind::open_clip,
+       {"token_embedding.weight", "positional_embedding", "ln_final.weight"}},
+      {PartKind::t5, {"encoder.final_layer_norm.weight"}},
+  };
+  return list;
+}
+
+void missing(Findings& findings,
+             const ModelFiles& files,
+             const CheckpointPart& part,
+             std::string tensor) {
+  findings.push_back(make_finding("checkpoint.tensor-missing",
+                                  where(files, part),
+                                  quote(part.prefix + tensor),
+                                  "no such tensor"));
+}
+
+void needed(Findings& findings,
+            const ModelFiles& files,
+            const Checkpoint& checkpoint,
+            const CheckpointPart& part) {
+  bool other_flux =
+      part.kind == PartKind::flux && !checkpoint.family.starts_with("FLUX.1");
+  auto entry = std::ranges::find(needs(), part.kind, &Needs::kind);
+  if (entry == needs().end() || other_flux) {
+    return;
+  }
+  for (auto tensor : entry->tensors) {
+    if (part.find(tensor) == nullptr) {
+      missing(findings, files, part, std::string(tensor));
+    }
+  }
+}
+
+/** Blocks that repeat: number to the names inside. */
+using Stack = std::map<int64_t, std::set<std::string_view>>;
+
+// "double_blocks.3.img_mod.lin.weight": the stack is what ends before the
+// last number that follows one of the words.
+std::map<std::string_view, Stack> stacks_of(const CheckpointPart& part) {
+  constexpr std::array<std::string_view, 10> kWords = {
+      "double_blocks.",
+      "single_blocks.",
+      "joint_blocks.",
+      "single_transformer_blocks.",
+      "transformer_blocks.",
+      "resblocks.",
+      "encoder.layers.",
+      "encoder.block.",
+      "blocks.",
+      "layers."};
+  std::map<std::string_view, Stack> stacks;
+  for (const auto& [name, tensor] : part.tensors) {
+    for (auto word : kWords) {
+      auto at = name.find(word);
+      bool whole =
+          at != std::string_view::npos && (at == 0 || name[at - 1] == '.');
+      // The UNet's blocks differ from each other by design.
+      if (!whole) {
+        continue;
+      }
+      auto rest = name.substr(at + word.size());
+      int64_t number = 0;
+      auto end =
+          std::from_chars(rest.data(), rest.data() + rest.size(), number);
+      auto length = static_cast<size_t>(end.ptr - rest.data());
+      if (end.ec == std::errc() && number >= 0 && length < rest.size() &&
+          rest[length] == '.') {
+        stacks[name.substr(0, at + word.size())][number].insert(
+            rest.substr(length + 1));
+        break;
+      }
+    }
+  }
+  return stacks;
+}
+
+// SD3's last block has no context to go on with, SD3.5's second attention is
+// in the first blocks only.
+bool may_lack(const CheckpointPart& part, std::string_view name, bool is_last) {
+  return part.kind == PartKind::sd3 &&
+         ((is_last && name.starts_with("context_block.")) ||
+          name.find("attn2") != std::string_view::npos ||
+          name.find("adaLN") != std::string_view::npos);
+}
+
+void alike(Findings& findings,
+           const ModelFiles& files,
+           const CheckpointPart& part,
+           std::string_view prefix,
+           const Stack& stack) {
+  std::map<std::string_view, size_t> holders;
+  for (const auto& [number, names] : stack) {
+    for (auto name : names) {
+      ++holders[name];
+    }
+  }
+  auto last = stack.rbegin()->first;
+  for (const auto& [number, names] : stack) {
+    for (const auto& [name, count] : holders) {
+      if (2 * count > stack.size() && !names.contains(name) &&
+          !may_lack(part, name, number == last)) {
+        missing(findings,
+                files,
+                part,
+                fmt::format("{}{}.{}", prefix, number, name));
+      }
+    }
+  }
+}
+
+void stacks(Findings& findings,
+            const ModelFiles& files,
+            const CheckpointPart& part) {
+  if (part.kind == PartKind::other || part.kind == PartKind::average) {
+    return;
+  }
+  for (const auto& [prefix, stack] : stacks_of(part)) {
+    auto last = stack.rbegin()->first;
+    if (static_cast<size_t>(last) + 1 != stack.size()) {
+      int64_t absent = 0;
+      while (stack.contains(absent)) {
+        ++absent;
+      }
+      findings.push_back(make_finding(
+          "checkpoint.block-missing",
+          where(files, part),
+          fmt::format("{}0 to {}, all of them", prefix, last),
+          fmt::format("{} of them, without {}", stack.size(), absent)));
+    } else {
+      alike(findings, files, part, prefix, stack);
+    }
+  }
+}
+
+size_t count_blocks(const CheckpointPart& part, std::string_view prefix) {
+  std::set<std::string_view> numbers;
+  for (const auto& [name, tensor] : part.tensors) {
+    if (name.starts_with(prefix)) {
+      auto rest = name.substr(prefix.size());
+      numbers.insert(rest.substr(0, rest.find('.')));
+    }
+  }
+  return numbers.size();
+}
+
+// What goes down comes up again.
+void both_ways(Findings& findings,
+               const ModelFiles& files,
+               const CheckpointPart& part) {
+  if (part.kind != PartKind::unet) {
+    return;
+  }
+  auto in = count_blocks(part, "input_blocks.");
+  auto out = count_blocks(part, "output_blocks.");
+  if (in != out) {
+    findings.push_back(make_finding(
+        "checkpoint.block-missing",
+        where(files, part),
+        "as many output_blocks as input_blocks",
+        fmt::format("{} input_blocks, {} output_blocks", in, out)));
+  }
+}
+
+/** How deep published models of one width are. */
+struct Depth {
+  PartKind kind;
+  std::string_view tensor;  ///< its first dimension is the width
+  int64_t width;
+  std::string_view prefix;
+  std::vector<size_t> depths;
+};
+
+// Sources: configs of FLUX.1 (19 and 38; Freepik's lite 8, mini 5 and 10),
+// SD3 medium 24, SD3.5 large 38; OpenAI's CLIP-L 12; LAION's CLIP-H 24 (23 as
+// SD2 keeps it), CLIP-G 32; T5-XXL 24.
+const std::vector<Depth>& depths() {
+  static const std::vector<Depth> list = {
+      {PartKind::flux, "img_in.weight", 3072, "double_blocks.", {19, 8, 5}},
+      {PartKind::flux, "img_in.weight", 3072, "single_blocks.", {38, 10}},
+      {PartKind::sd3, "x_embedder.proj.weight", 1536, "joint_blocks.", {24}},
+      {PartKind::sd3, "x_embedder.proj.weight", 2432, "joint_blocks.", {38}},
+      {PartKind::clip,
+       "text_model.final_layer_norm.weight",
+       768,
+       "text_model.encoder.layers.",
+       {12}},
+      {PartKind::clip,
+       "text_model.final_layer_norm.weight",
+       1280,
+       "text_model.encoder.layers.",
+       {32}},
+      {PartKind::open_clip,
+       "ln_final.weight",
+       1024,
+       "transformer.resblocks.",
+       {24, 23}},
+      {PartKind::open_clip,
+       "ln_final.weight",
+       1280,
+       "transformer.resblocks.",
+       {32}},
+      {PartKind::t5,
+       "encoder.final_layer_norm.weight",
+       4096,
+       "encoder.block.",
+       {24}},
+      {PartKind::unet,
+       "input_blocks.0.0.weight",
+       320,
+       "input_blocks.",
+       {12, 9}},
+  };
+  return list;
+}
+
+void deep_enough(Findings& findings,
+                 const ModelFiles& files,
+                 const Checkpoint& checkpoint,
+                 const CheckpointPart& part) {
+  bool other_flux =
+      part.kind == PartKind::flux && !checkpoint.family.starts_with("FLUX.1");
+  for (const auto& rule : depths()) {
+    if (rule.kind != part.kind || part.size(rule.tensor, 0) != rule.width ||
+        other_flux) {
+      continue;
+    }
+    auto count = count_blocks(part, rule.prefix);
+    if (std::ranges::find(rule.depths, count) == rule.depths.end()) {
+      findings.push_back(make_finding(
+          "checkpoint.depth",
+          where(files, part),
+          fmt::format("{} {}", fmt::join(rule.depths, " or "), rule.prefix),
+          fmt::format("{}", count)));
+    }
+  }
+}
+
+Findings look_at_parts(const ModelFiles& files, const Checkpoint& checkpoint) {
+  Findings findings;
+  for (const auto& part : checkpoint.parts) {
+    needed(findings, files, checkpoint, part);
+    stacks(findings, files, part);
+    both_ways(findings, files, part);
+    deep_enough(findings, files, checkpoint, part);
+  }
+  findings = shorten(std::move(findings));
+  const auto* denoiser = checkpoint.denoiser();
+  bool original = denoiser != nullptr && (denoiser->kind == PartKind::unet ||
+                                          denoiser->kind == PartKind::flux ||
+                                          denoiser->kind == PartKind::sd3);
+  if (original) {
+    std::vector<std::string_view> absent;
+    if (checkpoint.find(PartKind::vae) == nullptr) {
+      absent.push_back("a VAE");
+    }
+    if (checkpoint.find(PartKind::clip) == nullptr &&
+        checkpoint.find(PartKind::open_clip) == nullptr &&
+        checkpoint.find(PartKind::t5) == nullptr) {
+      absent.push_back("a text encoder");
+    }
+    if (!absent.empty()) {
+      findings.push_back(
+          make_finding("checkpoint.part-absent",
+                       files.files.front().string(),
+                       fmt::format("{}", fmt::join(absent, " and ")),
+                       fmt::format("the {} alone", name(denoiser->kind))));
+    }
+  }
+  return findings;
+}
+
+std::optional<int64_t> text_width(const CheckpointPart* part) {
+  if (part == nullptr) {
+    return std::nullopt;
+  }
+  for (auto tensor : {"text_model.embeddings.token_embedding.weight",
+                      "token_embedding.weight",
+                      "shared.weight",
+                      "encoder.embed_tokens.weight"}) {
+    if (auto width = part->size(tensor, 1)) {
+      return width;
+    }
+  }
+  return std::nullopt;
+}
+
+void agree(Findings& findings,
+           const ModelFiles& files,
+           std::string_view what,
+           std::optional<int64_t> shows,
+           std::optional<int64_t> wanted,
+           std::string_view source,
+           int64_t factor = 1) {
+  auto want = wanted.value_or(0) * factor;
+  if (shows && wanted && *shows != want) {
+    findings.push_back(
+        make_finding("checkpoint.disagreement",
+                     fmt::format("{}: {}", files.files.front().string(), what),
+                     fmt::format("{}, {}", want, source),
+                     fmt::format("{}", *shows)));
+  }
+}
+
+const CheckpointPart* by_prefix(const Checkpoint& checkpoint,
+                                std::string_view prefix) {
+  auto part =
+      std::ranges::find(checkpoint.parts, prefix, &CheckpointPart::prefix);
+  return part == checkpoint.parts.end() ? nullptr : &*part;
+}
+
+std::optional<int64_t> context_width(const CheckpointPart& unet) {
+  for (const auto& [name, tensor] : unet.tensors) {
+    if (name.ends_with("attn2.to_k.weight")) {
+      return unet.size(name, 1);
+    }
+  }
+  return std::nullopt;
+}
+
+Findings look_at_agreement(const ModelFiles& files,
+                           const Checkpoint& checkpoint) {
+  Findings findings;
+  const auto* denoiser = checkpoint.denoiser();
+  if (denoiser == nullptr) {
+    return findings;
+  }
+  const auto* vae = checkpoint.find(PartKind::vae);
+  std::optional<int64_t> latent;
+  if (vae != nullptr) {
+    latent = vae->size("decoder.conv_in.weight", 1);
+  }
+  constexpr auto kLatent = "the VAE's latents";
+  if (denoiser->kind == PartKind::unet) {
+    agree(findings,
+          files,
+          "out.2.weight",
+          denoiser->size("out.2.weight", 0),
+          latent,
+          kLatent);
+    const auto* clip = by_prefix(checkpoint, "cond_stage_model.transformer.");
+    const auto* open = by_prefix(checkpoint, "cond_stage_model.model.");
+    auto text = text_width(clip != nullptr ? clip : open);
+    auto first = text_width(
+        by_prefix(checkpoint, "conditioner.embedders.0.transformer."));
+    auto second =
+        text_width(by_prefix(checkpoint, "conditioner.embedders.1.model."));
+    if (first && second) {
+      text = *first + *second;
+    }
+    agree(findings,
+          files,
+          "attn2.to_k.weight",
+          context_width(*denoiser),
+          text,
+          "the text encoders' width");
+  } else if (denoiser->kind == PartKind::sd3) {
+    agree(findings,
+          files,
+          "x_embedder.proj.weight",
+          denoiser->size("x_embedder.proj.weight", 1),
+          latent,
+          kLatent);
+  } else if (checkpoint.family.starts_with("FLUX.1 dev") ||
+             checkpoint.family.starts_with("FLUX.1 schnell")) {
+    agree(findings,
+          files,
+          "img_in.weight",
+          denoiser->size("img_in.weight", 1),
+          latent,
+          "four times the VAE's latents",
+          4);
+    agree(findings,
+          files,
+          "vector_in.in_layer.weight",
+          denoiser->size("vector_in.in_layer.weight", 1),
+          text_width(checkpoint.find(PartKind::clip)),
+          "the CLIP encoder's width");
+  }
+  if (denoiser->kind == PartKind::flux || denoiser->kind == PartKind::sd3) {
+    auto tensor = denoiser->kind == PartKind::flux ? "txt_in.weight"
+                                                   : "context_embedder.weight";
+    agree(findings,
+          files,
+          tensor,
+          denoiser->size(tensor, 1),
+          text_width(checkpoint.find(PartKind::t5)),
+          "the T5 encoder's width");
+  }
+  return findings;
+}
+
+/** How the metadata of Stability's modelspec begins for a family. */
+struct Spec {
+  std::string_view family, text;
+};
+constexpr std::array kSpecs = {
+    Spec{"Stable Diffusion 1", "stable-diffusion-v1"},
+    Spec{"Stable Diffusion 2", "stable-diffusion-v2"},
+    Spec{"Stable Diffusion XL refiner", "stable-diffusion-xl-v1-refiner"},
+    Spec{"Stable Diffusion XL", "stable-diffusion-xl-v1"},
+    Spec{"Stable Diffusion 3", "stable-diffusion-v3"},
+    Spec{"FLUX.1 dev", "flux-1-dev"},
+    Spec{"FLUX.1 schnell", "flux-1-schnell"},
+};
+
+std::string normal(std::string text) {
+  for (auto& letter : text) {
+    letter = letter == '.' || letter == '_'
+                 ? '-'
+                 : static_cast<char>(
+                       std::tolower(static_cast<unsigned char>(letter)));
+  }
+  return text;
+}
+
+Findings look_at_metadata(const ModelFiles& files,
+                          const Checkpoint& checkpoint) {
+  Findings findings;
+  const auto& metadata = files.safetensors_metadata;
+  auto where = files.files.front().string();
+  auto entry = metadata.find("modelspec.architecture");
+  auto family = std::ranges::find_if(kSpecs, [&](const auto& one) {
+    return checkpoint.family.starts_with(one.family);
+  });
+  if (entry != metadata.end() && family != kSpecs.end()) {
+    auto says = normal(entry->second);
+    // Only against the names known here: others are newer than this list.
+    bool known = std::ranges::any_of(
+        kSpecs, [&](const auto& one) { return says.starts_with(one.text); });
+    if (known && !says.starts_with(family->text)) {
+      findings.push_back(make_finding("checkpoint.metadata",
+                                      where + ": modelspec.architecture",
+                                      std::string(family->text),
+                                      quote(entry->second)));
+    }
+  }
+  auto prediction = metadata.find("modelspec.prediction_type");
+  const auto* schedule = checkpoint.find(PartKind::schedule);
+  bool velocity = schedule != nullptr && schedule->find("v_pred") != nullptr;
+  if (prediction != metadata.end() && velocity &&
+      prediction->second == "epsilon") {
+    findings.push_back(make_finding("checkpoint.metadata",
+                                    where + ": modelspec.prediction_type",
+                                    "v, as the tensor 'v_pred' says",
+                                    quote(prediction->second)));
+  }
+  return findings;
+}
+
+std::string summary(const Checkpoint& checkpoint) {
+  std::string text = checkpoint.family;
+  for (const auto& part : checkpoint.parts) {
+    text += fmt::format("{}{} ({} tensors)",
+                        text.empty() ? "" : ", ",
+                        name(part.kind),
+                        part.tensors.size());
+  }
+  return text;
+}
+
+}  // namespace
+
+void check_checkpoint(Checkup& checkup, const std::filesystem::path& file) {
+  std::optional<ModelFiles> files;
+  std::optional<Checkpoint> checkpoint;
+  checkup.step("files", [&](CheckStep& step) {
+    files.emplace(open_model(file));
+    checkpoint = checkpoint_layout(*files);
+    auto findings = files->findings;
+    std::ranges::move(rules::mlx_types(*files), std::back_inserter(findings));
+    if (checkpoint) {
+      step.detail = summary(*checkpoint);
+      checkup.name_architecture(checkpoint->family);
+    }
+    return findings;
+  });
+  if (!checkpoint) {
+    return;
+  }
+  checkup.step("parts",
+               [&](CheckStep&) { return look_at_parts(*files, *checkpoint); });
+  checkup.step("agreement", [&](CheckStep&) {
+    return look_at_agreement(*files, *checkpoint);
+  });
+  checkup.step("metadata", [&](CheckStep&) {
+    return look_at_metadata(*files, *checkpoint);
+  });
+  if (!checkup.options().headers_only) {
+    checkup.step("values", [&](CheckStep&) {
+      return rules::values(*files, nullptr, checkup.options().progress);
+    });
+    checkup.skip("inference", "checkpoints of pipelines have no module tree");
+    checkup.leave_undecided();
+  }
+}
+
+}  // namespace assay

@@ -27,6 +27,7 @@ int run_bench(const Arguments& arguments, Output& output) {
   options.prompt_lengths = lengths(arguments);
   options.decode_tokens = arguments.dimension("--decode");
   options.runs = arguments.dimension("--runs");
+  options.prefill_chunk = arguments.dimension("--prefill-step-size");
   options.threads = arguments.dimension("--threads");
   auto report = bench(arguments.path("MODEL"), options, output.progress());
   if (output.json()) {
@@ -152,6 +153,11 @@ Command measure_command() {
                    .value = "N",
                    .help = "bench: runs that count",
                    .fallback = "5"},
+                  {.name = "--prefill-step-size",
+                   .kind = integer,
+                   .value = "N",
+                   .help = "bench: positions of a prompt at once",
+                   .fallback = "512"},
                   {.name = "--window",
                    .kind = integer,
                    .value = "N",

@@ -61,15 +61,24 @@ mx::array prefill(const nn::LanguageModel& model,
   return logits;
 }
 
+// As generate does it: the next step is under way while this one's token is
+// waited for.
 void decode(const nn::LanguageModel& model,
-            mx::array logits,
+            const mx::array& logits,
             int tokens,
             nn::KVCaches& caches) {
+  auto choose = [](const mx::array& scores) {
+    return mx::astype(mx::argmax(scores, -1), mx::int32);
+  };
+  auto token = choose(logits);
+  mx::async_eval(token);
   for (int i = 0; i < tokens; ++i) {
-    auto next = mx::astype(mx::argmax(logits, -1), mx::int32);
-    logits = model(mx::reshape(next, {1, 1}), &caches);
-    mx::eval(logits);
+    auto ahead = choose(model(mx::reshape(token, {1, 1}), &caches));
+    mx::async_eval(ahead);
+    token.eval();
+    token = ahead;
   }
+  token.eval();
 }
 
 void expect_positive(const BenchOptions& options) {

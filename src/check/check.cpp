@@ -83,6 +83,9 @@ void check_by_tensors(Checkup& checkup) {
       if (are_adapter(model.tensors)) {
         return check_adapter(checkup);
       }
+      if (check_gguf_kind(checkup, model)) {
+        return;
+      }
       if (checkpoint_layout(model)) {
         return check_checkpoint(checkup, *file);
       }
@@ -91,6 +94,7 @@ void check_by_tensors(Checkup& checkup) {
     // said below
   }
   check_language_model(checkup);
+  check_projectors_beside(checkup);
 }
 
 }  // namespace

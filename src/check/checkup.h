@@ -50,6 +50,11 @@ void check_pipeline(Checkup& checkup);
 void check_adapter(Checkup& checkup);
 /** A file of weights in the layout of an original image or video model. */
 void check_checkpoint(Checkup& checkup, const std::filesystem::path& file);
+/** A GGUF that is a projector or an importance matrix; false, and nothing
+ * looked at, for other files. */
+bool check_gguf_kind(Checkup& checkup, const ModelFiles& files);
+/** The mmproj files beside the model of a folder. */
+void check_projectors_beside(Checkup& checkup);
 /** A sentence-transformers folder. */
 void check_embedding(Checkup& checkup);
 /** One component of a pipeline by itself, a scheduler included. */

@@ -16,7 +16,7 @@ from common import OUT, write_json
 
 V5 = transformers.__version__.startswith("5")
 DIALECT = ["llava", "qwen2_vl", "gemma3"]
-MODULES = ["language", "vlm"] + (["diffusion", "adapters", "checkpoints"] if V5 else [])
+MODULES = ["language", "vlm"] + (["diffusion", "adapters", "checkpoints", "gguf_kinds", "onnx_models"] if V5 else [])
 
 
 def kinds():
@@ -35,6 +35,9 @@ NOTES = {
     "torch-training": ("torch", "weights, optimizer and plain numbers in one .pth"),
     "peft-lora": ("adapter", "rank 4 on q_proj, v_proj, down_proj of ../llama"),
     "mlx-lora": ("adapter", "as mlx_lm.lora saves it, of ../llama"),
+    "mmproj": ("gguf", "CLIP and LLaVA's projector, as llama.cpp names them"),
+    "imatrix": ("gguf", "an importance matrix"),
+    "onnx": ("onnx", "two layers in one file"), "onnx-external": ("onnx", "the same with its data beside it"),
     "checkpoint-sd1": ("checkpoint", "sd1 in one file, CompVis' names"),
     "checkpoint-vae": ("checkpoint", "a VAE in one file, CompVis' names"),
     "checkpoint-flux": ("checkpoint", "the transformer of flux, Black Forest Labs' names"),
@@ -69,7 +72,7 @@ def maker(path):
         return "transformers " + config["transformers_version"]
     if name in ("kohya-lora", "diffusers-lora"):
         return f"diffusers {diffusers.__version__}"
-    for prefix, made in (("gguf", "gguf-py"), ("mlx-dora", f"mlx-lm {mlx_lm.__version__}"), ("xlabs", "safetensors"), ("checkpoint", "safetensors"),
+    for prefix, made in (("gguf", "gguf-py"), ("mmproj", "gguf-py"), ("imatrix", "gguf-py"), ("onnx", "onnx"), ("mlx-dora", f"mlx-lm {mlx_lm.__version__}"), ("xlabs", "safetensors"), ("checkpoint", "safetensors"),
                          ("llama-mlx", f"mlx-lm {mlx_lm.__version__}"), ("mlx-lora", f"mlx-lm {mlx_lm.__version__}"),
                          ("peft", f"peft {peft.__version__}"), ("torch", f"torch {torch.__version__.split('+')[0]}"),
                          ("llama-bin", f"torch {torch.__version__.split('+')[0]}"),
@@ -99,7 +102,9 @@ def verify():
     import checkpoints
     import diffusers
     import diffusion
+    import gguf_kinds
     import language
+    import onnx_models
     import vlm
 
     bad = 0
@@ -113,6 +118,10 @@ def verify():
             elif e["kind"] == "component":
                 cls = json.loads(next(iter(path.glob("*config.json"))).read_text())["_class_name"]
                 getattr(diffusers, cls).from_pretrained(path)
+            elif e["kind"] == "gguf":
+                gguf_kinds.verify(path)
+            elif e["kind"] == "onnx":
+                onnx_models.verify(path)
             elif e["kind"] == "checkpoint":
                 checkpoints.verify(path)
             elif e["name"] in adapters.KINDS:

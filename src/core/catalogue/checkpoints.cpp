@@ -90,6 +90,41 @@ constexpr std::array kEntries = {
         "was edited.",
         "Set the width to that of the encoder (hidden_size), or take "
         "the modules from one model."},
+    CatalogueEntry{"imatrix.incomplete",
+                   error,
+                   "An importance matrix lacks half of a pair",
+                   "The file was cut or filtered.",
+                   "Compute the matrix again."},
+    CatalogueEntry{
+        "projector.key-missing",
+        error,
+        "A projector lacks a key that its numbers depend on",
+        "An older converter, or a file that was cut; llama.cpp stops "
+        "or guesses.",
+        "Convert the model again with a current converter."},
+    CatalogueEntry{"projector.model-mismatch",
+                   error,
+                   "The projector is for a language model of another width",
+                   "mmproj and model of two sizes lie in one folder.",
+                   "Take both files from one model."},
+    CatalogueEntry{"projector.shape-mismatch",
+                   error,
+                   "A projector's key states another size than its tensors",
+                   "Metadata was edited, or copied from another model.",
+                   "Convert again from the original model."},
+    CatalogueEntry{
+        "projector.tensor-missing",
+        error,
+        "A projector lacks tensors",
+        "The conversion ended early, or wrote the language part only.",
+        "Convert again with --mmproj."},
+    CatalogueEntry{
+        "projector.unpublished-value",
+        warning,
+        "Pictures are scaled by values that no published model uses",
+        "Nothing in the file contradicts them, but with wrong values "
+        "the model sees wrong colours.",
+        "Compare with preprocessor_config.json of the original model."},
 };
 
 }  // namespace

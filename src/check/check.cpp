@@ -117,6 +117,8 @@ CheckReport check(const std::filesystem::path& path,
       check_embedding(checkup);
       break;
     case ModelKind::onnx:
+      check_onnx(checkup);
+      break;
     case ModelKind::model:
       check_by_tensors(checkup);
       break;

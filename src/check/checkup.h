@@ -55,6 +55,8 @@ void check_checkpoint(Checkup& checkup, const std::filesystem::path& file);
 bool check_gguf_kind(Checkup& checkup, const ModelFiles& files);
 /** The mmproj files beside the model of a folder. */
 void check_projectors_beside(Checkup& checkup);
+/** *.onnx, one or all of a folder. */
+void check_onnx(Checkup& checkup);
 /** A sentence-transformers folder. */
 void check_embedding(Checkup& checkup);
 /** One component of a pipeline by itself, a scheduler included. */

@@ -23,9 +23,10 @@ void print_identity(const ModelReport& report, Output& output) {
                          report.files.size() == 1 ? "" : "s",
                          report.tensors));
   auto known = report.architecture.empty() ? "not known" : report.architecture;
-  output.row(
-      "architecture",
-      report.has_tree ? known : known + " (no module tree: headers only)");
+  output.row("architecture",
+             report.has_tree || !report.components.empty()
+                 ? known
+                 : known + " (no module tree: headers only)");
 }
 
 void print_sizes(const ModelReport& report, Output& output) {
@@ -112,6 +113,20 @@ void print_tokenizer(const TokenizerSummary& tokenizer, Output& output) {
                  : "none");
 }
 
+void print_components(const std::vector<ComponentSummary>& parts,
+                      Output& output) {
+  std::vector<std::vector<std::string>> rows = {
+      {"part", "class", "parameters", "size", ""}};
+  for (const auto& part : parts) {
+    rows.push_back({part.name,
+                    part.class_name,
+                    count_text(part.parameters),
+                    bytes_text(part.bytes),
+                    part.detail});
+  }
+  output.print("\n" + table(rows, {2, 3}));
+}
+
 void print(const ModelReport& report, Output& output) {
   print_identity(report, output);
   auto active = report.active_parameters != report.parameters
@@ -125,8 +140,12 @@ void print(const ModelReport& report, Output& output) {
       fmt::format("{}{:.2f} bits a weight",
                   report.quantization.empty() ? "" : report.quantization + ", ",
                   report.bits_per_weight));
-  print_sizes(report, output);
-  print_tokenizer(report.tokenizer, output);
+  if (report.components.empty()) {
+    print_sizes(report, output);
+    print_tokenizer(report.tokenizer, output);
+  } else {
+    print_components(report.components, output);
+  }
   if (!report.roles.empty()) {
     print_shares("role", report.roles, output);
   }
@@ -141,7 +160,7 @@ void print(const ModelReport& report, Output& output) {
 int run(const Arguments& arguments, Output& output) {
   Json all = Json::array();
   for (const auto& path : arguments.all("MODEL")) {
-    auto report = inspect(open_model(path));
+    auto report = inspect_path(path);
     if (output.json()) {
       all.push_back(to_json(report));
     } else {

@@ -71,9 +71,22 @@ struct TokenizerSummary {
   uint64_t chat_template_bytes = 0;
 };
 
+/** A part of a model that is several: a pipeline's component, what a method
+ * adapts, a part of a single-file checkpoint, an ONNX graph. */
+struct ComponentSummary {
+  std::string name;        ///< "unet", "LoRA", "VAE"
+  std::string class_name;  ///< or the prefix of its tensors; may be empty
+  uint64_t parameters = 0;
+  uint64_t bytes = 0;
+  std::string detail;  ///< types, ranks, operators: a few words
+};
+
 struct ModelReport {
   // Identity.
   std::filesystem::path path;
+  /** "model", "pipeline", "component", "scheduler", "adapter", "embedding",
+   * "checkpoint", "onnx". */
+  std::string kind = "model";
   std::string name;       ///< as the files call it; may be empty
   std::string container;  ///< "safetensors", "GGUF"
   std::vector<FileSummary> files;
@@ -91,6 +104,9 @@ struct ModelReport {
   bool tied_embeddings = false;
   /** Fields of the config that hold no list or object, as they are. */
   Json config;
+
+  /** Empty for a model that is one. */
+  std::vector<ComponentSummary> components;
 
   // Numbers. Without a tree there are no roles, and packed integers count as
   // what they are.
@@ -113,6 +129,10 @@ struct ModelReport {
 /** Throws nothing for what a model's files can be once open_model accepted
  * them: what can't be read is a finding in `unusual`. */
 ModelReport inspect(const ModelFiles& model);
+
+/** The same for any path: pipelines, adapters, single-file checkpoints and
+ * ONNX too. Throws Error for what cannot be opened. */
+ModelReport inspect_path(const std::filesystem::path& path);
 
 Json to_json(const ModelReport& report);
 

@@ -63,7 +63,16 @@ Json to_json(const ModelReport& report) {
   for (const auto& file : report.files) {
     files.push_back({{"path", file.path.string()}, {"bytes", file.bytes}});
   }
+  auto components = Json::array();
+  for (const auto& part : report.components) {
+    components.push_back({{"name", part.name},
+                          {"class_name", part.class_name},
+                          {"parameters", part.parameters},
+                          {"bytes", part.bytes},
+                          {"detail", part.detail}});
+  }
   return {{"path", report.path.string()},
+          {"kind", report.kind},
           {"name", report.name},
           {"container", report.container},
           {"files", std::move(files)},
@@ -75,6 +84,7 @@ Json to_json(const ModelReport& report) {
           {"sizes", to_json(report.sizes)},
           {"rope", report.rope},
           {"tied_embeddings", report.tied_embeddings},
+          {"components", std::move(components)},
           {"parameters", report.parameters},
           {"active_parameters", report.active_parameters},
           {"bits_per_weight", report.bits_per_weight},

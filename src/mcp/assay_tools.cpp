@@ -66,18 +66,18 @@ class Paths {
 };
 
 Tool inspect_tool(const Paths& paths) {
-  return {.name = "inspect",
-          .title = "What a model is",
-          .description =
-              "Architecture, real shapes, parameters, types and quantization "
-              "as stored, tokenizer, context, RoPE. Reads headers only: "
-              "milliseconds.",
-          .input_schema =
-              closed({{"model", word("folder or file of a model")}}, {"model"}),
-          .call = [paths](const Json& arguments, Request&) {
-            return as_result(
-                to_json(inspect(open_model(paths.of(arguments, "model")))));
-          }};
+  return {
+      .name = "inspect",
+      .title = "What a model is",
+      .description =
+          "Architecture, real shapes, parameters, types and quantization "
+          "as stored, tokenizer, context, RoPE. Reads headers only: "
+          "milliseconds.",
+      .input_schema =
+          closed({{"model", word("folder or file of a model")}}, {"model"}),
+      .call = [paths](const Json& arguments, Request&) {
+        return as_result(to_json(inspect_path(paths.of(arguments, "model"))));
+      }};
 }
 
 Tool check_tool(const Paths& paths) {

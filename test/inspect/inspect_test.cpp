@@ -23,10 +23,6 @@ fs::path golden(const std::string& name) {
   return fs::path(ASSAY_TEST_DIR) / "golden/arch" / name;
 }
 
-ModelReport inspect_path(const fs::path& path) {
-  return inspect(open_model(path));
-}
-
 bool has(const std::vector<Finding>& findings, std::string_view id) {
   return std::ranges::any_of(
       findings, [&](const auto& finding) { return finding.id == id; });

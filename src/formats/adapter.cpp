@@ -161,6 +161,15 @@ void measure(AdapterModule& module, AdapterDialect dialect) {
                ? std::optional(tensor->shape[tensor->shape.size() - back])
                : std::nullopt;
   };
+  // Of experts mlx-lm keeps (expert, rank, in) and (expert, out, rank).
+  bool experts = module.down != nullptr && module.down->shape.size() == 3;
+  if (dialect == AdapterDialect::mlx && experts) {
+    module.down_rank = from_back(module.down, 2);
+    module.in = from_back(module.down, 1);
+    module.out = from_back(module.up, 2);
+    module.up_rank = from_back(module.up, 1);
+    return;
+  }
   if (dialect == AdapterDialect::mlx) {
     module.in = from_back(module.down, 2);
     module.down_rank = from_back(module.down, 1);

@@ -214,6 +214,13 @@ TEST_CASE("mlx-lm's config against the tensors") {
     copy.set(kConfig, one.field, one.value);
     names(copy, one.id);
   }
+  SoundCopy experts("mlx-lora");  // (expert, rank, in) and (expert, out, rank)
+  Weights weights(experts.path / "adapters.safetensors");
+  const std::string kUp = "model.layers.0.mlp.up_proj.lora_";
+  weights.reshape(kUp + "a", {3, 4, 32});
+  weights.reshape(kUp + "b", {3, 64, 4});
+  weights.save();
+  is_sound(experts.path / "adapters.safetensors");
   SoundCopy all("mlx-lora");
   all.set(kConfig, "num_layers", -1);
   is_sound(all.path);

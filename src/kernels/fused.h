@@ -5,7 +5,8 @@
 // nodes costs more than computing them. On Metal and CUDA they are MLX's own.
 // Gradients are those of MLX's operations.
 
-#include <span>
+#include <optional>
+#include <vector>
 
 #include <mlx/array.h>
 
@@ -17,12 +18,31 @@ mlx::core::array rms_norm(const mlx::core::array& x,
                           const mlx::core::array& weight,
                           float eps);
 
+/** Steps of the angles of rotated pairs, the inverse of frequencies. On a GPU
+ * they are one array, made when it is first asked for: making one a token and
+ * layer costs more than the rotation. Not for several threads at once. */
+class RopePeriods {
+ public:
+  RopePeriods() = default;
+  explicit RopePeriods(std::vector<float> periods)
+      : periods_(std::move(periods)) {}
+
+  const std::vector<float>& values() const { return periods_; }
+  size_t size() const { return periods_.size(); }
+  /** [size()] float32. */
+  const mlx::core::array& array() const;
+
+ private:
+  std::vector<float> periods_;
+  mutable std::optional<mlx::core::array> array_;
+};
+
 /** Rotates x [batch, heads, length, dim] (Su et al. 2021): of the first 2 *
  * periods.size() values of each head, pair i turns by position / periods[i];
  * pairs are neighbours if `interleaved`, else from two halves. Positions are
  * `offset`, `offset` + 1... Rotated values are multiplied by `scale`. */
 mlx::core::array rope(const mlx::core::array& x,
-                      std::span<const float> periods,
+                      const RopePeriods& periods,
                       bool interleaved,
                       int offset,
                       float scale);

@@ -147,13 +147,14 @@ Rope::Rope(const RopeConfig& config, int head_dim, bool interleaved)
       scale_(static_cast<float>(attention_factor(config))),
       periods_(rope_periods(config, dims_)) {
   if (config.type == "longrope") {
-    long_periods_ = plain_periods(config.theta, dims_);
-    multiply(long_periods_, config.long_factor, "long_factor");
+    auto longer = plain_periods(config.theta, dims_);
+    multiply(longer, config.long_factor, "long_factor");
+    long_periods_ = kernels::RopePeriods(std::move(longer));
   }
 }
 
-const std::vector<float>& Rope::periods(int length,
-                                        std::vector<float>& scratch) const {
+const kernels::RopePeriods& Rope::periods(int length,
+                                          kernels::RopePeriods& scratch) const {
   if (config_.type == "longrope" &&
       length > config_.original_max_position_embeddings) {
     return long_periods_;
@@ -163,7 +164,7 @@ const std::vector<float>& Rope::periods(int length,
     double stretch = config_.factor * length / config_.max_position_embeddings -
                      (config_.factor - 1);
     double theta = config_.theta * std::pow(stretch, dims_ / (dims_ - 2.0));
-    scratch = plain_periods(theta, dims_);
+    scratch = kernels::RopePeriods(plain_periods(theta, dims_));
     return scratch;
   }
   return periods_;
@@ -175,7 +176,7 @@ bool Rope::changes_between(int shorter, int longer) const {
 }
 
 mx::array Rope::operator()(const mx::array& x, int offset, int context) const {
-  std::vector<float> scratch;
+  kernels::RopePeriods scratch;
   const auto& chosen =
       periods(std::max(context, offset + x.shape(-2)), scratch);
   return kernels::rope(x, chosen, interleaved_, offset, scale_);

@@ -11,6 +11,8 @@
 
 #include <mlx/array.h>
 
+#include "assay/kernels/fused.h"
+
 namespace assay::nn {
 
 /** What a config says of rotary embeddings, in either spelling. */
@@ -58,15 +60,15 @@ class Rope {
  private:
   /** Angle steps for a context of `length` positions: head_dim / 2 periods
    * (the inverse of frequencies, as mlx::fast::rope takes them). */
-  const std::vector<float>& periods(int length,
-                                    std::vector<float>& scratch) const;
+  const kernels::RopePeriods& periods(int length,
+                                      kernels::RopePeriods& scratch) const;
 
   RopeConfig config_;
   int dims_;
   bool interleaved_;
   float scale_ = 1;
-  std::vector<float> periods_;       ///< for any length, or for short ones
-  std::vector<float> long_periods_;  ///< longrope past the original length
+  kernels::RopePeriods periods_;       ///< for any length, or for short ones
+  kernels::RopePeriods long_periods_;  ///< longrope past the original length
 };
 
 }  // namespace assay::nn

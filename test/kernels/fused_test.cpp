@@ -30,12 +30,12 @@ std::vector<mx::array> layouts(const mx::array& x) {
           mx::split(wide, 2, -1)[1]};         // rows with gaps
 }
 
-std::vector<float> periods(int pairs) {
+RopePeriods periods(int pairs) {
   std::vector<float> values;
   for (int i = 0; i < pairs; ++i) {
     values.push_back(static_cast<float>(i * i) * 3.7f + 1);
   }
-  return values;
+  return RopePeriods(std::move(values));
 }
 
 }  // namespace
@@ -62,7 +62,7 @@ TEST_CASE("rope is MLX's, whole heads or a part, halves or neighbours") {
           CAPTURE(pairs);
           CAPTURE(interleaved);
           auto p = periods(pairs);
-          auto freqs = mx::array(p.begin(), {pairs}, mx::float32);
+          const auto& freqs = p.array();
           auto expected = mx::fast::rope(
               x, 2 * pairs, interleaved, std::nullopt, 1.0f, 11, freqs);
           CHECK(distance(rope(x, p, interleaved, 11, 1), expected) < 1e-4f);
@@ -97,7 +97,7 @@ TEST_CASE("gradients are MLX's") {
     return mx::sum(silu_gate(
         rope(rms_norm(in[0], mx::ones({8}), 1e-5f), p, false, 2, 1), in[1]));
   };
-  auto freqs = mx::array(p.begin(), {4}, mx::float32);
+  const auto& freqs = p.array();
   auto theirs = [&](const std::vector<mx::array>& in) {
     auto gate = mx::fast::rope(mx::fast::rms_norm(in[0], mx::ones({8}), 1e-5f),
                                8,

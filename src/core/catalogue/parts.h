@@ -18,5 +18,6 @@ std::span<const CatalogueEntry> config();
 std::span<const CatalogueEntry> diffusion();
 std::span<const CatalogueEntry> text();
 std::span<const CatalogueEntry> jobs();
+std::span<const CatalogueEntry> project();
 
 }  // namespace assay::catalogue_parts

@@ -17,6 +17,10 @@ std::span<const Command> commands() {
                                   measure_command(),
                                   explain_command(),
                                   doctor_command(),
+                                  task_command(),
+                                  learn_command(),
+                                  decide_command(),
+                                  tool_command(),
                                   mcp_command()};
   return list;
 }

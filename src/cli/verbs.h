@@ -19,5 +19,9 @@ Command measure_command();
 Command explain_command();
 Command doctor_command();
 Command mcp_command();
+Command task_command();
+Command learn_command();
+Command decide_command();
+Command tool_command();
 
 }  // namespace assay::cli

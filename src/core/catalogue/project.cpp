@@ -33,6 +33,40 @@ constexpr std::array kEntries = {
                    "lock, an editor that saves continually or a sync service.",
                    "Let it come to rest, then repeat the command. Nothing was "
                    "changed."},
+    CatalogueEntry{"project.duplicate",
+                   error,
+                   "It is written there already",
+                   "A task, learning, decision or diagnostic of this name "
+                   "stands in the document.",
+                   "Change the one that is there, or use another name. Nothing "
+                   "was changed."},
+    CatalogueEntry{"project.empty",
+                   error,
+                   "A text is missing",
+                   "What is written down needs words; a decision needs its "
+                   "title (of one line), rationale, trade-off and validation.",
+                   "Give the text, for a decision with --rationale, "
+                   "--trade-off and --validation."},
+    CatalogueEntry{"project.no-decision",
+                   error,
+                   "No decision of that title",
+                   "The decision to be superseded was renamed, or never "
+                   "written down.",
+                   "Give the title as in reference/LEARNINGS.md, or the file "
+                   "name in docs/decisions. Nothing was changed."},
+    CatalogueEntry{"project.no-heading",
+                   error,
+                   "No heading of that title",
+                   "The document has no such section.",
+                   "Give a heading as it stands in the document, or add it "
+                   "first. Nothing was changed."},
+    CatalogueEntry{"project.no-task",
+                   error,
+                   "No task of that name",
+                   "The text was changed since, or it stands in code or in a "
+                   "comment, where tasks are not looked for.",
+                   "`assay task list --all` shows all tasks with their ids. "
+                   "Nothing was changed."},
     CatalogueEntry{
         "project.locked",
         error,

@@ -26,6 +26,17 @@ void make_folders(const fs::path& folder) {
   }
 }
 
+template <class Test>
+fs::path nearest(fs::path folder, const Test& test) {
+  while (!test(folder)) {
+    if (folder == folder.parent_path()) {
+      return {};
+    }
+    folder = folder.parent_path();
+  }
+  return folder;
+}
+
 // Modes are the owner's business: a new file takes those of the old.
 void replace_file(const fs::path& path, std::string_view text) {
   std::error_code error;
@@ -45,18 +56,24 @@ fs::path find_project(const fs::path& start) {
   if (error) {
     folder = fs::absolute(start);
   }
-  for (auto at = folder;; at = at.parent_path()) {
-    if (fs::is_regular_file(at / "assay.toml", error) ||
-        fs::is_directory(at / kNotesFolder, error)) {
-      return at;
-    }
-    if (at == at.parent_path()) {
-      break;
-    }
+  // A repository is a project as well, where nothing nearer says so.
+  auto marked = nearest(folder, [](const fs::path& at) {
+    std::error_code ignored;
+    return fs::is_regular_file(at / "assay.toml", ignored) ||
+           fs::is_directory(at / kNotesFolder, ignored);
+  });
+  if (marked.empty()) {
+    marked = nearest(folder, [](const fs::path& at) {
+      std::error_code ignored;
+      return fs::exists(at / ".git", ignored);
+    });
+  }
+  if (!marked.empty()) {
+    return marked;
   }
   fail("project.absent",
        folder.string(),
-       "an assay.toml here or in a folder above",
+       "an assay.toml or a git repository, here or above",
        "none");
 }
 

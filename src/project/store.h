@@ -19,7 +19,8 @@ namespace assay::project {
 /** The folder of Assay's own notes in a project. */
 constexpr std::string_view kNotesFolder = ".assay";
 
-/** The nearest folder at or above `start` with an assay.toml or `.assay`.
+/** The nearest folder at or above `start` with an assay.toml or `.assay`,
+ * or else with a git repository.
  * Throws Error project.absent. */
 std::filesystem::path find_project(const std::filesystem::path& start);
 

@@ -177,6 +177,8 @@ TEST_CASE("a project is found from any folder below it") {
   TemporaryFolder folder;
   fs::create_directories(folder.path / "a/b");
   CHECK(failure([&] { find_project(folder.path); }) == "project.absent");
+  fs::create_directories(folder.path / "a/.git");
+  CHECK(find_project(folder.path / "a/b") == folder.path / "a");
   write_text(folder.path / "assay.toml", "");
   CHECK(find_project(folder.path / "a/b") == folder.path);
 }

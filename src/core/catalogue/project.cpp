@@ -15,8 +15,8 @@ constexpr std::array kEntries = {
                    "No project here",
                    "The verb works on a project's documents, and neither this "
                    "folder nor one above it is a project.",
-                   "Go into the project's folder, make one with `assay new "
-                   "NAME`, or give this folder a memory with `assay adopt`."},
+                   "Go into the project's folder. `git init` or an empty file "
+                   "assay.toml makes this folder one."},
     CatalogueEntry{
         "project.ambiguous",
         error,

@@ -15,6 +15,8 @@ Definition assay_server(const std::filesystem::path& project);
 
 /** The parts, a file each. */
 std::vector<Tool> assay_tools(const std::filesystem::path& project);
+/** The tools that read and write the project's memory. */
+std::vector<Tool> memory_tools(const std::filesystem::path& project);
 std::vector<Resource> project_documents(const std::filesystem::path& project);
 std::vector<Prompt> assay_prompts();
 

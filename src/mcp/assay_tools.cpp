@@ -7,6 +7,7 @@
 #include "assay/formats/model_files.h"
 #include "assay/inspect/inspect.h"
 #include "assay/mcp/assay_server.h"
+#include "assay/mcp/tool_parts.h"
 #include "assay/measure/compare.h"
 
 namespace assay::mcp {
@@ -14,42 +15,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Json word(const char* description) {
-  return {{"type", "string"},
-          {"description", description},
-          {"minLength", 1},
-          {"maxLength", 4096}};
-}
-
-Json whole(const char* description, int least, int most) {
-  return {{"type", "integer"},
-          {"description", description},
-          {"minimum", least},
-          {"maximum", most}};
-}
-
-Json choice(const char* description, bool fallback) {
-  return {
-      {"type", "boolean"}, {"description", description}, {"default", fallback}};
-}
-
-Json closed(Json properties, Json required) {
-  return {{"type", "object"},
-          {"properties", std::move(properties)},
-          {"required", std::move(required)},
-          {"additionalProperties", false}};
-}
-
 int number(const Json& arguments, const char* name, int fallback) {
   auto entry = arguments.find(name);
   return entry == arguments.end() ? fallback
                                   : static_cast<int>(entry->get<double>());
-}
-
-// Compact, since agents pay by the token.
-Json as_result(Json report) {
-  auto text = report.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return text_result(std::move(text), std::move(report));
 }
 
 /** Where a path that an agent names lies. */
@@ -173,11 +142,15 @@ Tool explain_tool() {
 
 std::vector<Tool> assay_tools(const fs::path& project) {
   const Paths paths(project);
-  return {inspect_tool(paths),
-          check_tool(paths),
-          fit_tool(paths),
-          compare_tool(paths),
-          explain_tool()};
+  std::vector<Tool> tools = {inspect_tool(paths),
+                             check_tool(paths),
+                             fit_tool(paths),
+                             compare_tool(paths),
+                             explain_tool()};
+  for (auto& tool : memory_tools(project)) {
+    tools.push_back(std::move(tool));
+  }
+  return tools;
 }
 
 }  // namespace assay::mcp

@@ -116,3 +116,52 @@ TEST_CASE("documents are read within the project only") {
     CHECK(read(uri)["error"]["data"]["uri"] == uri);
   }
 }
+
+TEST_CASE("what is written stays within the project") {
+  auto project = fs::path(ASSAY_BUILD_DIR) / "mcp-memory";
+  fs::remove_all(project);
+  fs::create_directories(project);
+  Server server(assay_server(project));
+  auto added =
+      call(server, "task", {{"action", "add"}, {"task", "Trace the drift"}});
+  auto id = added["result"]["structuredContent"]["id"].get<std::string>();
+  call(server, "task", {{"action", "start"}, {"task", id}});
+  CHECK(read_text(project / "TODO.md").find("- [/] Trace the drift") !=
+        std::string::npos);
+  auto open = call(server, "task", {{"action", "list"}});
+  CHECK(open["result"]["structuredContent"]["tasks"].size() == 1);
+  CHECK(call(server, "task", {{"action", "done"}})["result"]["isError"] ==
+        true);
+  CHECK(call(server,
+             "task",
+             {{"action", "done"}, {"task", "no such"}})["result"]["isError"] ==
+        true);
+  CHECK(call(server, "task", {{"action", "rm"}})["result"]["isError"] == true);
+
+  call(server, "learn", {{"text", "Drift comes from the head"}});
+  call(server,
+       "decide",
+       {{"title", "Keep the head in 8 bits"},
+        {"rationale", "it drifts most"},
+        {"trade_off", "3% larger"},
+        {"validation", "perplexity within 0.2%"}});
+  auto learnings = read_text(project / "reference/LEARNINGS.md");
+  CHECK(learnings.find("Drift comes from the head") != std::string::npos);
+  CHECK(learnings.find("perplexity within 0.2%") != std::string::npos);
+  for (const auto& tool :
+       answer(server, request("tools/list"))["result"]["tools"]) {
+    bool writes = tool["name"] == "task" || tool["name"] == "learn" ||
+                  tool["name"] == "decide";
+    CHECK(tool["annotations"]["readOnlyHint"] == !writes);
+  }
+
+  // A link out of the project is not written through.
+  auto outside = fs::path(ASSAY_BUILD_DIR) / "mcp-outside.md";
+  write_text(outside, "untouched\n");
+  fs::remove(project / "TODO.md");
+  fs::create_symlink(outside, project / "TODO.md");
+  CHECK(call(server,
+             "task",
+             {{"action", "add"}, {"task", "x"}})["result"]["isError"] == true);
+  CHECK(read_text(outside) == "untouched\n");
+}

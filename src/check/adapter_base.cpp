@@ -65,7 +65,7 @@ void add_declared(BaseModules& modules, const ModelFiles& model) {
       }
     }
   } catch (const Error&) {
-    // No tree: the stored names are what there is.
+    return;  // no tree: the stored names are what there is
   }
 }
 

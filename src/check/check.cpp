@@ -91,7 +91,7 @@ void check_by_tensors(Checkup& checkup) {
       }
     }
   } catch (const Error&) {
-    // said below
+    return check_language_model(checkup);  // which says what is wrong
   }
   check_language_model(checkup);
   check_projectors_beside(checkup);

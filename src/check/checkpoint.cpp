@@ -80,7 +80,7 @@ const std::vector<Needs>& needs() {
 void missing(Findings& findings,
              const ModelFiles& files,
              const CheckpointPart& part,
-             std::string tensor) {
+             const std::string& tensor) {
   findings.push_back(make_finding("checkpoint.tensor-missing",
                                   where(files, part),
                                   quote(part.prefix + tensor),
@@ -324,12 +324,12 @@ Findings look_at_parts(const ModelFiles& files, const Checkpoint& checkpoint) {
   if (original) {
     std::vector<std::string_view> absent;
     if (checkpoint.find(PartKind::vae) == nullptr) {
-      absent.push_back("a VAE");
+      absent.emplace_back("a VAE");
     }
     if (checkpoint.find(PartKind::clip) == nullptr &&
         checkpoint.find(PartKind::open_clip) == nullptr &&
         checkpoint.find(PartKind::t5) == nullptr) {
-      absent.push_back("a text encoder");
+      absent.emplace_back("a text encoder");
     }
     if (!absent.empty()) {
       findings.push_back(

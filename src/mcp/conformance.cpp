@@ -53,7 +53,7 @@ Json user_message(Json part) {
 
 using Call = std::function<Json(const Json&, Request&)>;
 
-Tool tool(std::string name, Call call, Json schema = object_schema()) {
+Tool tool(const std::string& name, Call call, Json schema = object_schema()) {
   return {.name = name,
           .title = name,
           .description = "For the conformance suite: " + name,
@@ -61,10 +61,10 @@ Tool tool(std::string name, Call call, Json schema = object_schema()) {
           .call = std::move(call)};
 }
 
-Tool fixed(std::string name, Json result) {
-  return tool(
-      std::move(name),
-      [result = std::move(result)](const Json&, Request&) { return result; });
+Tool fixed(const std::string& name, Json result) {
+  return tool(name, [result = std::move(result)](const Json&, Request&) {
+    return result;
+  });
 }
 
 // What a client is asked for.

@@ -88,9 +88,8 @@ class HttpTransport {
       id = request.id;
       auto headers = [&](std::string_view name) {
         auto key = std::string(name);
-        return http.has_header(key.c_str())
-                   ? std::optional(http.get_header_value(key.c_str()))
-                   : std::nullopt;
+        return http.has_header(key) ? std::optional(http.get_header_value(key))
+                                    : std::nullopt;
       };
       open_on_http(request, server_.definition(), headers);
       era = request.era;

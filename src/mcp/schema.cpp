@@ -100,7 +100,8 @@ std::string object_violation(const Json& value,
   for (const auto& [name, member] : value.items()) {
     auto known = properties.find(name);
     if (known != properties.end()) {
-      auto wrong = schema_violation(member, *known, where + "." + name);
+      auto wrong =
+          schema_violation(member, *known, fmt::format("{}.{}", where, name));
       if (!wrong.empty()) {
         return wrong;
       }

@@ -123,6 +123,10 @@ CheckReport check(const std::filesystem::path& path,
       check_by_tensors(checkup);
       break;
   }
+  for (const auto& extra : options.extra) {
+    checkup.step(extra.name.c_str(),
+                 [&](CheckStep& step) { return extra.look(path, step); });
+  }
   return checkup.finish();
 }
 

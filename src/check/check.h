@@ -16,6 +16,17 @@
 
 namespace assay {
 
+struct CheckStep;
+
+/** A step of the caller's own, after all others. */
+struct ExtraStep {
+  std::string name;
+  /** May set the step's detail. Called from any thread. */
+  std::function<std::vector<Finding>(const std::filesystem::path& model,
+                                     CheckStep& step)>
+      look;
+};
+
 struct CheckOptions {
   /** Headers, configs and a dry forward pass only; no weights are read. */
   bool headers_only = false;
@@ -27,6 +38,7 @@ struct CheckOptions {
   /** What an adapter is for; where it is empty, the folder that the adapter
    * names, if it is there. */
   std::filesystem::path base = {};
+  std::vector<ExtraStep> extra = {};
 };
 
 enum class Verdict {

@@ -8,11 +8,13 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "assay/check/against.h"
 #include "assay/check/report_formats.h"
 #include "assay/check/scan.h"
 #include "assay/cli/arguments.h"
 #include "assay/cli/output.h"
 #include "assay/cli/verbs.h"
+#include "assay/core/file.h"
 
 namespace assay::cli {
 namespace {
@@ -96,22 +98,30 @@ int run(const Arguments& arguments, Output& output) {
     std::ranges::move(found.findings, std::back_inserter(list.findings));
   }
   auto verdict = Verdict::sound;
+  CheckOptions options{.headers_only = arguments.flag("--headers"),
+                       .progress = output.progress(),
+                       .base = arguments.maybe_text("--base").value_or("")};
+  if (auto good = arguments.maybe_text("--against")) {
+    options.extra.push_back(against_step(open_profile(*good)));
+  }
   auto reports =
-      check_all(list.models,
-                {.headers_only = arguments.flag("--headers"),
-                 .progress = output.progress(),
-                 .base = arguments.maybe_text("--base").value_or("")},
-                [&](const CheckReport& report) {
-                  verdict = worse(verdict, report.verdict);
-                  if (formats == 0) {
-                    print(report, output);
-                  }
-                });
+      check_all(list.models, options, [&](const CheckReport& report) {
+        verdict = worse(verdict, report.verdict);
+        if (formats == 0) {
+          print(report, output);
+        }
+      });
   if (formats == 0) {
     output.print_findings(list.findings);
     if (reports.size() != 1) {
       output.print(summary_of(reports) + "\n");
     }
+  }
+  if (auto file = arguments.maybe_text("--save-profile")) {
+    if (list.models.size() != 1) {
+      throw UsageError("--save-profile takes one model");
+    }
+    write_text(*file, to_text(to_json(profile_of(list.models.front()))));
   }
   print_all(reports, arguments, output);
   return exit_code(worse(verdict, verdict_of(list)));
@@ -139,6 +149,15 @@ Command check_command() {
                    .kind = OptionKind::text,
                    .value = "MODEL",
                    .help = "what an adapter is for"},
+                  {.name = "--against",
+                   .kind = OptionKind::path,
+                   .value = "GOOD",
+                   .help = "a model that works, or its profile: list what "
+                           "differs and matters"},
+                  {.name = "--save-profile",
+                   .kind = OptionKind::path,
+                   .value = "FILE",
+                   .help = "write what --against needs, without weights"},
                   {.name = "--junit", .help = "JUnit XML, for CI servers"},
                   {.name = "--sarif", .help = "SARIF 2.1.0, for code scanning"},
                   {.name = "--markdown",

@@ -7,6 +7,7 @@
 // of the pickle.
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,7 +21,7 @@ struct PickleValue {
     none,
     boolean,
     integer,
-    big_integer,  ///< more than 64 bits: `text` holds it as written
+    big_integer,  ///< beyond 64 bits: `text` is a literal, "123" or "0x7b"
     real,
     text,
     bytes,
@@ -41,7 +42,7 @@ struct PickleValue {
   uint64_t offset = 0;  ///< of that opcode
   int64_t integer = 0;
   double real = 0;
-  std::string_view text;    ///< into the pickle; a global's name
+  std::string_view text;    ///< decoded; a global's name
   std::string_view module;  ///< of a global
   std::vector<PickleRef> items;
 };
@@ -54,7 +55,9 @@ struct PickleEvent {
     build,
     extension,
     persistent,
-    append,  ///< items or entries put into an object
+    append,  ///< items put into what is no plain container of that kind:
+             ///< its own methods would run. argument: a list of them, or a
+             ///< dict (key, value...)
   };
   Kind kind = Kind::import;
   PickleRef value = 0;     ///< the global; of a call or build, what is called
@@ -64,6 +67,12 @@ struct PickleEvent {
 };
 
 struct Pickle {
+  Pickle() = default;
+  Pickle(Pickle&&) = default;  // moving keeps what the texts point to,
+  Pickle& operator=(Pickle&&) = default;
+  Pickle(const Pickle&) = delete;  // copying would not
+  Pickle& operator=(const Pickle&) = delete;
+
   std::vector<PickleValue> values;
   std::vector<PickleEvent> events;  ///< in the order of the bytes
   PickleRef root = 0;
@@ -72,6 +81,11 @@ struct Pickle {
   bool complete = false;
   std::string problem;   ///< why it is not complete
   bool hostile = false;  ///< the problem is one that no pickler makes
+  /** The highest memo index, and how many are in use: CPython's memory follows
+   * the first. */
+  uint64_t memo_highest = 0;
+  uint64_t memo_used = 0;
+  std::deque<std::string> decoded;  ///< texts that the bytes hold escaped
 
   const PickleValue& at(PickleRef ref) const { return values[ref]; }
 };
@@ -80,6 +94,10 @@ struct Pickle {
  * Throws nothing about content: a pickle that breaks off keeps all that came
  * before. */
 Pickle read_pickle(std::string_view text);
+
+/** True where a pickle of protocol 2 or later begins: PROTO and a number that
+ * CPython reads. */
+bool begins_pickle(std::string_view text);
 
 /** "REDUCE", or "0x2a" for a byte that is no opcode. */
 std::string opcode_name(uint8_t opcode);

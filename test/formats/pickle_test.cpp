@@ -162,3 +162,59 @@ TEST_CASE("a byte that is no opcode ends the reading") {
   CHECK_FALSE(pickle.complete);
   CHECK(opcode_name('R') == "REDUCE");
 }
+
+TEST_CASE("escapes of protocol 0 are decoded as CPython decodes them") {
+  // The values are what pickle.loads of CPython 3.11 gives.
+  auto text = [](std::string_view bytes) {
+    auto pickle = read_pickle(bytes);
+    return pickle.complete ? std::string(pickle.at(pickle.root).text)
+                           : "refused";
+  };
+  CHECK(text("S'po\\163i\\x78\\n\\'\\q'\n.") == "posix\n'\\q");
+  CHECK(text("V\\u006fs\\\\u0041\\U0001f600\xe9\n.") ==
+        "os\\\\u0041\xf0\x9f\x98\x80\xc3\xa9");
+  CHECK(text("S'\\x4'\n.") == "refused");
+  CHECK(text("V\\u00\n.") == "refused");
+  // A name that only its escapes spell.
+  auto hidden = read_pickle("\x80\x04S'o\\x73'\nS'syst\\145m'\n\x93.");
+  REQUIRE(hidden.events.size() == 1);
+  CHECK(hidden.at(hidden.events[0].value).module == "os");
+  CHECK(hidden.at(hidden.events[0].value).text == "system");
+}
+
+TEST_CASE("numbers beyond 64 bits are literals") {
+  auto text = [](std::string_view bytes) {
+    auto pickle = read_pickle(bytes);
+    REQUIRE(pickle.complete);
+    CHECK(pickle.at(pickle.root).kind == Kind::big_integer);
+    return std::string(pickle.at(pickle.root).text);
+  };
+  CHECK(text("L18446744073709551616L\n.") == "18446744073709551616");
+  CHECK(text(from_hex("8a09010000000000000002") + ".") ==
+        "0x20000000000000001");
+  CHECK(text(from_hex("8a09000000000000000080") + ".") ==
+        "-0x800000000000000000");
+  CHECK_FALSE(read_pickle("I12x\n.").complete);
+}
+
+TEST_CASE("what is put into an object is told") {
+  // collections.OrderedDict() with {"a": 1}; and items for what takes none.
+  auto pickle =
+      read_pickle("ccollections\nOrderedDict\n)R(S'a'\nI1\nuS'b'\nI2\ns.");
+  REQUIRE(pickle.complete);
+  REQUIRE(pickle.events.size() == 4);
+  CHECK(pickle.events[2].kind == PickleEvent::Kind::append);
+  CHECK(pickle.at(pickle.events[2].argument).items.size() == 2);
+  CHECK(pickle.at(pickle.events[3].argument).items.size() == 2);
+  const auto& object = pickle.at(pickle.root);
+  CHECK(pickle.at(PickleRef(object.integer)).items.size() == 4);
+  CHECK(read_pickle("I1\nI2\na.").hostile);
+  CHECK(read_pickle("](I1\nI2\nu.").hostile);
+}
+
+TEST_CASE("a frame beyond the end is a problem, and hides nothing") {
+  auto pickle =
+      read_pickle(from_hex("800495ff00000000000000") + "cos\nsystem\n.");
+  CHECK_FALSE(pickle.complete);
+  CHECK(pickle.events.size() == 1);
+}

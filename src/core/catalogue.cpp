@@ -18,6 +18,7 @@ std::vector<CatalogueEntry> all_parts() {
                     catalogue_parts::gguf(),
                     catalogue_parts::config(),
                     catalogue_parts::text(),
+                    catalogue_parts::torch(),
                     catalogue_parts::jobs(),
                     catalogue_parts::project()}) {
     entries.insert(entries.end(), part.begin(), part.end());

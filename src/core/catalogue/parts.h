@@ -17,6 +17,7 @@ std::span<const CatalogueEntry> gguf();
 std::span<const CatalogueEntry> config();
 std::span<const CatalogueEntry> diffusion();
 std::span<const CatalogueEntry> text();
+std::span<const CatalogueEntry> torch();
 std::span<const CatalogueEntry> jobs();
 std::span<const CatalogueEntry> project();
 

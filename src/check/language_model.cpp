@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/check/checkup.h"
+#include "assay/check/language_rules.h"
+#include "assay/check/profiles.h"
 #include "assay/check/rules.h"
 
 namespace assay {
@@ -71,24 +73,49 @@ class LanguageModel {
       std::string name(known == nullptr ? "" : known->model_type);
       checkup_.name_architecture(name);
       step.detail = fmt::format("{}, {} parameters", name, facts_.parameters);
-      return rules::rope(facts_, where);
+      return look_at_config(where);
     });
-    if (!tree_) {
+    auto foreign = rules::foreign_quantization(
+        *model_, model_->config, tree_ ? &*tree_ : nullptr);
+    if (!tree_ && !foreign) {
       return;
     }
     loadable_ = checkup_.step("tensors", [&](CheckStep& step) {
+      if (foreign && (!foreign->loadable || !tree_)) {
+        step.detail = foreign->description;
+        return foreign->findings;
+      }
       declared_.emplace(hold_against_tree(*tree_, *model_));
       auto findings = rules::tensors(*declared_);
       std::ranges::move(rules::quantization(*tree_, *declared_, where),
                         std::back_inserter(findings));
+      std::ranges::move(rules::mlx_quantization(*tree_, *declared_, where),
+                        std::back_inserter(findings));
+      if (foreign) {
+        std::ranges::move(foreign->findings, std::back_inserter(findings));
+      }
       step.detail = fmt::format("{} of {} as declared",
                                 declared_->matches.size(),
                                 tree_->parameters.size());
       return findings;
     }) || !has_errors(checkup_.findings());
+    if (!tree_) {
+      return;
+    }
     loadable_ = checkup_.step("dry forward", [&](CheckStep&) {
       return rules::dry_forward(*tree_);
     }) && loadable_;
+  }
+
+  Findings look_at_config(const std::string& where) {
+    auto findings = rules::rope(facts_, where);
+    auto add = [&](Findings more) {
+      std::ranges::move(more, std::back_inserter(findings));
+    };
+    add(rules::config_fields(*model_, tree_->config, facts_));
+    add(rules::stored_types(*model_, tree_->config));
+    add(rules::published_values(tree_->config, facts_, where));
+    return findings;
   }
 
   void look_at_text() {
@@ -114,12 +141,18 @@ class LanguageModel {
       if (facts_.tokenizer.present && !checkup_.options().headers_only) {
         tokenizer_.emplace(load_tokenizer(*model_));
       }
+      std::ranges::move(rules::text_documents(*model_, model_->config),
+                        std::back_inserter(findings));
+      std::ranges::move(rules::sampling(*model_), std::back_inserter(findings));
       return findings;
     });
     checkup_.step("template", [&](CheckStep& step) {
       auto findings = rules::chat_template(*model_, facts_.tokenizer);
       if (tokenizer_ && findings.empty()) {
         findings = rules::turn_end(*model_, *tokenizer_);
+        std::ranges::move(
+            rules::spoken_tokens(*model_, *tokenizer_, facts_.tokenizer),
+            std::back_inserter(findings));
       }
       step.detail = model_->chat_template.empty() ? "none" : "renders";
       return findings;

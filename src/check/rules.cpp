@@ -88,6 +88,19 @@ const Match* embedding_of(const Declared& declared) {
   return match == declared.matches.end() ? nullptr : &*match;
 }
 
+// A byte for each value of the declared shape.
+bool is_bytes_of_floats(const Declared& declared, const Finding& finding) {
+  if (finding.id != "tensor.dtype") {
+    return false;
+  }
+  return std::ranges::any_of(declared.matches, [&](const Match& match) {
+    const auto* stored = match.location.tensors.front();
+    return stored->name == finding.where && stored->shape.size() == 2 &&
+           match.location.scales == nullptr &&
+           (stored->dtype == DType::u8 || stored->dtype == DType::i8);
+  });
+}
+
 bool has_head(const Declared& declared) {
   auto is_head = [](const nn::ParameterSpec* spec) {
     return spec->role() == nn::Role::head;
@@ -188,6 +201,11 @@ Findings tensors(const Declared& declared) {
       finding = make_finding("head.tied-copy",
                              finding.where,
                              "no output head beside a tied embedding",
+                             finding.actual);
+    } else if (is_bytes_of_floats(declared, finding)) {
+      finding = make_finding("tensor.f8-as-bytes",
+                             finding.where,
+                             "F8_E4M3, or a floating-point type",
                              finding.actual);
     }
     findings.push_back(std::move(finding));

@@ -108,6 +108,14 @@ void judge(Findings& findings,
                        statistics.first_bad));
     return;
   }
+  constexpr double kMaxFloat16 = 65504;
+  double extreme =
+      std::max(std::abs(statistics.low), std::abs(statistics.high));
+  if (statistics.count > 0 && extreme > kMaxFloat16) {
+    report("dtype.float16-overflow",
+           fmt::format("at most {}, which float16 ends with", kMaxFloat16),
+           fmt::format("{:.6g}", extreme));
+  }
   // Vectors (biases, norms) may well be all zero or one.
   if (tensor.shape.size() < 2 || statistics.count < 2) {
     return;

@@ -20,6 +20,7 @@ std::vector<CatalogueEntry> all_parts() {
                     catalogue_parts::text(),
                     catalogue_parts::torch(),
                     catalogue_parts::jobs(),
+                    catalogue_parts::language(),
                     catalogue_parts::project()}) {
     entries.insert(entries.end(), part.begin(), part.end());
   }

@@ -52,7 +52,16 @@ std::string all_of(const CheckReport& report) {
 /** A llama with a tokenizer for all its rows: sound by its headers. */
 struct Sound : ModelCopy {
   explicit Sound(const std::string& name = "llama") : ModelCopy(name) {
-    add_tokenizer(256);
+    name_tokens(256);
+  }
+
+  /** A tokenizer whose end of text is the one that the config names. */
+  void name_tokens(int size) const {
+    add_tokenizer(size);
+    auto config = parse_json(read_text(path / "config.json"), "config.json");
+    auto end = fmt::format("w{}", config["eos_token_id"].get<int>());
+    edit("tokenizer_config.json",
+         [&](Json& settings) { settings["eos_token"] = end; });
   }
 };
 
@@ -255,7 +264,7 @@ TEST_CASE("the tokenizer against the embedding") {
   auto larger = headers(copy.path);
   REQUIRE(has(larger, "tokenizer.vocab-exceeds-embedding"));
   CHECK(larger.verdict == Verdict::findings);
-  copy.add_tokenizer(250);
+  copy.name_tokens(250);
   auto smaller = headers(copy.path);
   CHECK(has(smaller, "tokenizer.vocab-padding"));
   CHECK(smaller.verdict == Verdict::sound);
@@ -412,4 +421,66 @@ TEST_CASE("SmolLM2 is sound, in seconds") {
     MESSAGE(step.name << ": " << step.detail << ", " << step.seconds << " s");
   }
   CHECK(spent.count() < 60);
+}
+
+TEST_CASE("config: fields that contradict each other") {
+  Sound window("gemma2");
+  window.edit_config([](Json& config) { config.erase("sliding_window"); });
+  CHECK(has(headers(window.path), "config.missing-field"));
+  Sound named;
+  named.edit_config([](Json& config) {
+    config["architectures"] = Json::array({"Qwen2ForCausalLM"});
+  });
+  CHECK(has(headers(named.path), "config.class-mismatch"));
+  Sound experts("mixtral");
+  experts.edit_config(
+      [](Json& config) { config["num_experts_per_tok"] = 100; });
+  CHECK(has(headers(experts.path), "config.contradiction"));
+}
+
+TEST_CASE("special tokens: documents that disagree") {
+  Sound copy;
+  CHECK(!has(headers(copy.path), "special-token.disagrees"));
+  copy.edit("generation_config.json",
+            [](Json& config) { config["eos_token_id"] = 7; });
+  CHECK(has(headers(copy.path), "special-token.disagrees"));
+  copy.edit("tokenizer_config.json",
+            [](Json& config) { config["eos_token"] = "<gone>"; });
+  CHECK(has(headers(copy.path), "special-token.unknown"));
+  copy.edit("generation_config.json",
+            [](Json& config) { config["top_p"] = 1.5; });
+  CHECK(has(headers(copy.path), "generation.invalid-value"));
+}
+
+TEST_CASE("GPTQ: named, and its block held against the shapes") {
+  Sound copy;
+  const std::string path = "model.layers.0.self_attn.q_proj";
+  copy.edit_tensors([&](ModelCopy::Tensors& tensors) {
+    tensors.erase(path + ".weight");
+    auto add = [&](const char* leaf, DType dtype, Shape shape) {
+      auto& tensor = tensors[path + leaf];
+      tensor.entry.dtype = dtype;
+      tensor.entry.shape = std::move(shape);
+    };
+    add(".qweight", DType::i32, {8, 64});
+    add(".qzeros", DType::i32, {2, 8});
+    add(".scales", DType::f16, {2, 64});
+    add(".g_idx", DType::i32, {64});
+  });
+  auto block = [&](const char* method, int bits, int group) {
+    copy.edit_config([&](Json& config) {
+      config["quantization_config"] = {
+          {"quant_method", method}, {"bits", bits}, {"group_size", group}};
+    });
+    return headers(copy.path);
+  };
+  auto right = block("gptq", 4, 32);
+  REQUIRE(has(right, "quantization.unsupported"));
+  CHECK(find(right, "quantization.unsupported")->actual ==
+        "GPTQ, 4 bits, groups of 32");
+  CHECK(!has(right, "quantization.wrong-bits"));
+  CHECK(!has(right, "quantization.wrong-group"));
+  CHECK(has(block("gptq", 8, 32), "quantization.wrong-bits"));
+  CHECK(has(block("gptq", 4, 64), "quantization.wrong-group"));
+  CHECK(has(block("awq", 4, 32), "quantization.wrong-method"));
 }

@@ -41,7 +41,7 @@ TENSOR_NAME = re.compile(
 # Files that have no module tree are known by the names their own programs give:
 # adapters, projectors, checkpoints of the original repositories.
 NAMING_FILES = [SOURCE / name for name in (
-    "check/adapter_base.cpp", "check/adapter_targets.cpp",
+    "check/adapter_base.cpp", "check/adapter_targets.cpp", "check/against.cpp",
     "check/checkpoint.cpp", "check/gguf_kinds.cpp",
     "formats/checkpoint_layout.cpp")]
 STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')

@@ -163,14 +163,18 @@ need_python_packages() {
 # so. Both fill the same folder, hence the fresh environment on a change.
 need_mlx() {
   local chosen
-  chosen=$(cat build/.stamps/backend 2>/dev/null || echo mlx)
+  chosen=$(cat build/.stamps/backend 2>/dev/null)
+  chosen=${chosen:-mlx}
   if [ "${1:-$chosen}" != "$chosen" ]; then
     say "changing from the '$chosen' to the '$1' build of MLX"
     rm -rf build/venv build/.stamps/configure-* build/*/CMakeCache.txt
     chosen=$1
   fi
-  mkdir -p build/.stamps
-  echo "$chosen" >build/.stamps/backend
+  # Written only where it says something new: another ./dev may be reading it.
+  if [ "$(cat build/.stamps/backend 2>/dev/null)" != "$chosen" ]; then
+    mkdir -p build/.stamps
+    echo "$chosen" >build/.stamps/backend
+  fi
   need_python_packages build/venv "$chosen"
 }
 

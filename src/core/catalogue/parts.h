@@ -19,6 +19,7 @@ std::span<const CatalogueEntry> diffusion();
 std::span<const CatalogueEntry> text();
 std::span<const CatalogueEntry> torch();
 std::span<const CatalogueEntry> jobs();
+std::span<const CatalogueEntry> language();
 std::span<const CatalogueEntry> project();
 
 }  // namespace assay::catalogue_parts

@@ -1,0 +1,397 @@
+// The documents about text against each other: config.json,
+// generation_config.json, tokenizer_config.json, special_tokens_map.json,
+// added_tokens.json, vocab.json, tokenizer.json.
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "assay/check/language_rules.h"
+#include "assay/core/file.h"
+#include "assay/text/chat_template.h"
+
+namespace assay::rules {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr uint64_t kMaxDocument = 64u << 20;
+
+const Json* member(const Json& object, std::string_view name) {
+  if (!object.is_object()) {
+    return nullptr;
+  }
+  auto entry = object.find(name);
+  return entry == object.end() || entry->is_null() ? nullptr : &*entry;
+}
+
+std::string content(const Json* value) {
+  if (value != nullptr && value->is_object()) {
+    value = member(*value, "content");
+  }
+  return value != nullptr && value->is_string() ? value->get<std::string>()
+                                                : "";
+}
+
+std::set<int64_t> ids(const Json& document, std::string_view name) {
+  std::set<int64_t> found;
+  const auto* value = member(document, name);
+  if (value == nullptr) {
+    const auto* inner = member(document, "text_config");
+    value = inner != nullptr ? member(*inner, name) : nullptr;
+  }
+  if (value != nullptr && value->is_number_integer()) {
+    found.insert(value->get<int64_t>());
+  } else if (value != nullptr && value->is_array()) {
+    for (const auto& item : *value) {
+      if (item.is_number_integer()) {
+        found.insert(item.get<int64_t>());
+      }
+    }
+  }
+  std::erase_if(found, [](int64_t id) { return id < 0; });
+  return found;
+}
+
+Json read_beside(const ModelFiles& model, const char* name) {
+  auto path = model.path / name;
+  std::error_code error;
+  return fs::is_regular_file(path, error)
+             ? parse_json(read_text(path, kMaxDocument), path.string())
+             : Json();
+}
+
+/** The vocabulary of tokenizer.json: its pieces and added tokens. */
+struct Vocabulary {
+  std::map<std::string, int64_t, std::less<>> pieces, added;
+  bool known = false;  ///< has pieces by name
+
+  std::optional<int64_t> id_of(std::string_view text) const {
+    for (const auto* part : {&added, &pieces}) {
+      if (auto entry = part->find(text); entry != part->end()) {
+        return entry->second;
+      }
+    }
+    return std::nullopt;
+  }
+};
+
+Vocabulary vocabulary_of(const Json& tokenizer) {
+  Vocabulary vocabulary;
+  if (const auto* list = member(tokenizer, "added_tokens");
+      list != nullptr && list->is_array()) {
+    for (const auto& token : *list) {
+      const auto* id = member(token, "id");
+      if (id != nullptr && id->is_number_integer()) {
+        vocabulary.added[content(&token)] = id->get<int64_t>();
+      }
+    }
+  }
+  const auto* model = member(tokenizer, "model");
+  const auto* vocab = model != nullptr ? member(*model, "vocab") : nullptr;
+  if (vocab != nullptr && vocab->is_object()) {
+    for (const auto& [piece, id] : vocab->items()) {
+      if (id.is_number_integer()) {
+        vocabulary.pieces[piece] = id.get<int64_t>();
+      }
+    }
+  } else if (vocab != nullptr && vocab->is_array()) {
+    int64_t id = 0;
+    for (const auto& pair : *vocab) {
+      if (pair.is_array() && !pair.empty() && pair[0].is_string()) {
+        vocabulary.pieces[pair[0].get<std::string>()] = id;
+      }
+      ++id;
+    }
+  }
+  vocabulary.known = !vocabulary.pieces.empty();
+  return vocabulary;
+}
+
+class Documents {
+ public:
+  Documents(const ModelFiles& model, const Json& config)
+      : model_(model), config_(config) {}
+
+  Findings look() {
+    if (!model_.tokenizer_json.empty()) {
+      auto text = read_text(model_.tokenizer_json, uint64_t{256} << 20);
+      vocabulary_ =
+          vocabulary_of(parse_json(text, model_.tokenizer_json.string()));
+      collisions();
+      beside();
+    }
+    ends();
+    other_roles();
+    return shorten(std::move(findings_));
+  }
+
+ private:
+  void add(const char* id,
+           const char* file,
+           std::string_view field,
+           std::string expected,
+           std::string actual,
+           std::optional<Severity> severity = std::nullopt) {
+    findings_.push_back(make_finding(
+        id,
+        fmt::format("{}: {}", (model_.path / file).string(), field),
+        std::move(expected),
+        std::move(actual)));
+    if (severity) {
+      findings_.back().severity = *severity;
+    }
+  }
+
+  void collisions() {
+    std::map<int64_t, std::string_view> holders;
+    for (const auto* part : {&vocabulary_.pieces, &vocabulary_.added}) {
+      for (const auto& [text, id] : *part) {
+        auto [holder, fresh] = holders.emplace(id, text);
+        if (!fresh && holder->second != text) {
+          add("tokenizer.id-collision",
+              "tokenizer.json",
+              fmt::format("id {}", id),
+              "one token an id",
+              fmt::format("'{}' and '{}'", holder->second, text));
+        }
+      }
+    }
+    for (const auto& [text, id] : vocabulary_.added) {
+      auto piece = vocabulary_.pieces.find(text);
+      if (piece != vocabulary_.pieces.end() && piece->second != id) {
+        add("tokenizer.id-collision",
+            "tokenizer.json",
+            "added_tokens",
+            fmt::format("'{}' with id {}, as the vocabulary has it",
+                        text,
+                        piece->second),
+            fmt::format("{}", id));
+      }
+    }
+  }
+
+  void differ(const char* file, std::string_view text, int64_t id) {
+    auto here = vocabulary_.id_of(text);
+    if (here && *here != id) {
+      add("tokenizer.disagrees",
+          file,
+          fmt::format("'{}'", text),
+          fmt::format("id {}, as tokenizer.json has it", *here),
+          fmt::format("{}", id));
+    } else if (!here && vocabulary_.known) {
+      add("tokenizer.disagrees",
+          file,
+          fmt::format("'{}'", text),
+          "a token that tokenizer.json has",
+          fmt::format("id {}", id),
+          Severity::warning);
+    }
+  }
+
+  void beside() {
+    if (const auto* decoder =
+            member(model_.tokenizer_config, "added_tokens_decoder");
+        decoder != nullptr && decoder->is_object()) {
+      for (const auto& [id, token] : decoder->items()) {
+        int64_t number = 0;
+        const char* end = id.data() + id.size();
+        bool whole = std::from_chars(id.data(), end, number).ptr == end;
+        if (auto text = content(&token); whole && !text.empty()) {
+          differ("tokenizer_config.json", text, number);
+        }
+      }
+    }
+    for (const auto* file : {"added_tokens.json", "vocab.json"}) {
+      auto tokens = read_beside(model_, file);
+      if (tokens.is_object()) {
+        for (const auto& [text, id] : tokens.items()) {
+          if (id.is_number_integer()) {
+            differ(file, text, id.get<int64_t>());
+          }
+        }
+      }
+    }
+    auto map = read_beside(model_, "special_tokens_map.json");
+    for (const auto* role :
+         {"bos_token", "eos_token", "pad_token", "unk_token"}) {
+      auto here = content(member(model_.tokenizer_config, role));
+      auto there = content(member(map, role));
+      if (!here.empty() && !there.empty() && here != there) {
+        add("special-token.disagrees",
+            "special_tokens_map.json",
+            role,
+            fmt::format("'{}', as tokenizer_config.json has it", here),
+            fmt::format("'{}'", there));
+      }
+      if (!here.empty() && vocabulary_.known && !vocabulary_.id_of(here)) {
+        bool fallback = std::string_view(role) == "unk_token" ||
+                        std::string_view(role) == "pad_token";
+        add("special-token.unknown",
+            "tokenizer_config.json",
+            role,
+            "a token of tokenizer.json",
+            fmt::format("'{}'", here),
+            fallback ? std::optional(Severity::warning) : std::nullopt);
+      }
+    }
+  }
+
+  std::optional<int64_t> named(const char* role) const {
+    auto text = content(member(model_.tokenizer_config, role));
+    return text.empty() ? std::nullopt : vocabulary_.id_of(text);
+  }
+
+  void ends() {
+    auto config = ids(config_, "eos_token_id");
+    auto generation = ids(model_.generation_config, "eos_token_id");
+    bool meet = std::ranges::any_of(
+        config, [&](int64_t id) { return generation.contains(id); });
+    if (!config.empty() && !generation.empty() && !meet) {
+      add("special-token.disagrees",
+          "config.json",
+          "eos_token_id",
+          fmt::format("one of {}, as generation_config.json has it",
+                      fmt::join(generation, ", ")),
+          fmt::format("{}", fmt::join(config, ", ")));
+    }
+    auto own = named("eos_token");
+    const auto& effective = generation.empty() ? config : generation;
+    if (own && !effective.empty() && !effective.contains(*own)) {
+      add("special-token.disagrees",
+          generation.empty() ? "config.json" : "generation_config.json",
+          "eos_token_id",
+          fmt::format("{} among them, the tokenizer's eos_token '{}'",
+                      *own,
+                      content(member(model_.tokenizer_config, "eos_token"))),
+          fmt::format("{}", fmt::join(effective, ", ")));
+    }
+  }
+
+  void other_roles() {
+    for (const auto* role : {"bos", "pad"}) {
+      auto field = fmt::format("{}_token_id", role);
+      auto own = named(fmt::format("{}_token", role).c_str());
+      for (const auto& [document, file] :
+           {std::pair(&config_, "config.json"),
+            std::pair(&model_.generation_config, "generation_config.json")}) {
+        auto told = ids(*document, field);
+        if (own && !told.empty() && !told.contains(*own)) {
+          add("special-token.disagrees",
+              file,
+              field,
+              fmt::format("{}, the tokenizer's", *own),
+              fmt::format("{}", fmt::join(told, ", ")),
+              std::string_view(role) == "pad" ? std::optional(Severity::note)
+                                              : std::nullopt);
+        }
+      }
+    }
+    auto pad = content(member(model_.tokenizer_config, "pad_token"));
+    if (!pad.empty() &&
+        pad == content(member(model_.tokenizer_config, "unk_token"))) {
+      add("special-token.pad-unk",
+          "tokenizer_config.json",
+          "pad_token",
+          "a token of its own, or that of the end",
+          fmt::format("'{}', which is unk_token too", pad));
+    }
+  }
+
+  const ModelFiles& model_;
+  const Json& config_;
+  Vocabulary vocabulary_;
+  Findings findings_;
+};
+
+// Markers that only ever are tokens; others ("<|user|>", "[INST]") are plain
+// text in published models.
+constexpr std::array<std::string_view, 10> kMarkers = {"<|im_start|>",
+                                                       "<|im_end|>",
+                                                       "<|eot_id|>",
+                                                       "<|start_header_id|>",
+                                                       "<|end_header_id|>",
+                                                       "<start_of_turn>",
+                                                       "<end_of_turn>",
+                                                       "<|begin_of_text|>",
+                                                       "<|message|>",
+                                                       "<|channel|>"};
+
+}  // namespace
+
+Findings text_documents(const ModelFiles& model, const Json& config) {
+  return model.container == Container::safetensors
+             ? Documents(model, config).look()
+             : Findings{};
+}
+
+Findings spoken_tokens(const ModelFiles& model,
+                       const Tokenizer& tokenizer,
+                       const TokenizerSummary&) {
+  Findings findings;
+  auto special = special_tokens(model, tokenizer);
+  auto bos_twice = [&](const std::vector<int32_t>& encoded,
+                       const std::string& where) {
+    if (special.bos && encoded.size() > 1 && encoded[0] == *special.bos &&
+        encoded[1] == *special.bos) {
+      findings.push_back(make_finding("template.bos-twice",
+                                      where,
+                                      fmt::format("id {} once", *special.bos),
+                                      "twice"));
+    }
+  };
+  bos_twice(tokenizer.encode("a"), model.path.string() + ": post_processor");
+  if (model.chat_template.empty()) {
+    return findings;
+  }
+  auto where = model.path.string() + ": chat template";
+  auto question =
+      Json::array({Json{{"role", "user"}, {"content", "question"}}});
+  auto text = render_chat(model.chat_template, question, special);
+  bos_twice(tokenizer.encode(text, false), where);
+  for (auto marker : kMarkers) {
+    if (text.find(marker) != std::string::npos &&
+        !tokenizer.token_to_id(marker)) {
+      findings.push_back(make_finding("template.unknown-marker",
+                                      where,
+                                      "markers that the tokenizer knows",
+                                      fmt::format("'{}'", marker)));
+    }
+  }
+  return findings;
+}
+
+Findings sampling(const ModelFiles& model) {
+  Findings findings;
+  const auto& config = model.generation_config;
+  auto hold = [&](const char* field, auto&& holds, const char* expected) {
+    const auto* value = member(config, field);
+    if (value == nullptr) {
+      return;
+    }
+    if (!value->is_number() || !holds(value->get<double>())) {
+      findings.push_back(make_finding(
+          "generation.invalid-value",
+          fmt::format("{}: {}",
+                      (model.path / "generation_config.json").string(),
+                      field),
+          expected,
+          value->dump().substr(0, 80)));
+    }
+  };
+  hold("temperature", [](double x) { return x >= 0; }, "0 or more");
+  hold("top_p", [](double x) { return x > 0 && x <= 1; }, "above 0, at most 1");
+  hold("min_p", [](double x) { return x >= 0 && x <= 1; }, "0 to 1");
+  hold("top_k", [](double x) { return x >= 0; }, "0 or more");
+  hold("repetition_penalty", [](double x) { return x > 0; }, "above 0");
+  hold("max_new_tokens", [](double x) { return x >= 1; }, "1 or more");
+  hold("max_length", [](double x) { return x >= 1; }, "1 or more");
+  return findings;
+}
+
+}  // namespace assay::rules

@@ -280,7 +280,7 @@ Profile profile_from_json(const Json& json, const std::string& where) {
     for (const auto& [tensor, facts] :
          object_in(folders, prefix.c_str(), where).items()) {
       profile.tensors[prefix][tensor] =
-          tensor_from(facts, where + ": " + tensor);
+          tensor_from(facts, fmt::format("{}: {}", where, tensor));
     }
   }
   return profile;

@@ -9,7 +9,6 @@ namespace assay {
 namespace {
 
 using simdjson::dom::element;
-using simdjson::dom::element_type;
 
 constexpr size_t kShort = 4096;  // characters of a part that are kept as text
 

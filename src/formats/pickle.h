@@ -7,7 +7,7 @@
 // of the pickle.
 
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -85,7 +85,7 @@ struct Pickle {
    * the first. */
   uint64_t memo_highest = 0;
   uint64_t memo_used = 0;
-  std::deque<std::string> decoded;  ///< texts that the bytes hold escaped
+  std::list<std::string> decoded;  ///< texts that the bytes hold escaped
 
   const PickleValue& at(PickleRef ref) const { return values[ref]; }
 };

@@ -472,9 +472,10 @@ class Reader {
     }
     auto sizes = fmt::format("{} bytes out of {}", entry.size, entry.packed);
     bool encrypted = (entry.flags & kEncrypted) != 0;
-    if (entry.method == kStored && !encrypted && entry.size != entry.packed) {
-      odd(Kind::impossible_ratio, entry.name, entry.header, sizes);
-    } else if (entry.size / kDeflateRatio > entry.packed) {
+    bool impossible =
+        entry.size / kDeflateRatio > entry.packed ||
+        (entry.method == kStored && !encrypted && entry.size != entry.packed);
+    if (impossible) {
       odd(Kind::impossible_ratio, entry.name, entry.header, sizes);
     } else if (entry.size >= kExtremeSize &&
                entry.size / kExtremeRatio >= entry.packed) {

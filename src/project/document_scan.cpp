@@ -333,7 +333,8 @@ class Scanner {
   void scan_block(Cursor cursor) {
     end_paragraph();
     auto rest = cursor.rest();
-    if ((fence_ = fence_of(rest))) {
+    fence_ = fence_of(rest);
+    if (fence_) {
       kind() = LineKind::code;
     } else if (rest[0] == '>') {
       kind() = LineKind::quote;
@@ -382,7 +383,8 @@ class Scanner {
       }
     }
     auto rest = cursor.rest();
-    if ((fence_ = fence_of(rest))) {
+    fence_ = fence_of(rest);
+    if (fence_) {
       return;
     }
     if (rest.starts_with("<!--") && rest.find("-->", 4) == rest.npos) {

@@ -351,11 +351,11 @@ std::vector<DecisionView> list_decisions(const Store& store) {
 
 DecisionView decide(Store& store, const Decision& given) {
   auto decision = given;
-  for (auto text : {decision.title,
-                    decision.rationale,
-                    decision.trade_off,
-                    decision.validation}) {
-    expect_text(text, "decision");
+  for (const auto* text : {&decision.title,
+                           &decision.rationale,
+                           &decision.trade_off,
+                           &decision.validation}) {
+    expect_text(*text, "decision");
   }
   if (decision.title.find_first_of("\r\n") != std::string::npos) {
     fail("project.empty", "decision", "a title of one line", decision.title);

@@ -81,7 +81,7 @@ Store::Store(fs::path root, std::chrono::milliseconds wait)
     : root_(std::move(root)), wait_(wait) {
   std::error_code error;
   if (auto real = fs::canonical(root_, error); !error) {
-    root_ = real;
+    root_ = std::move(real);
   }
 }
 

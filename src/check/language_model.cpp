@@ -5,7 +5,6 @@
 
 #include "assay/check/checkup.h"
 #include "assay/check/language_rules.h"
-#include "assay/check/profiles.h"
 #include "assay/check/rules.h"
 
 namespace assay {
@@ -114,7 +113,6 @@ class LanguageModel {
     };
     add(rules::config_fields(*model_, tree_->config, facts_));
     add(rules::stored_types(*model_, tree_->config));
-    add(rules::published_values(tree_->config, facts_, where));
     return findings;
   }
 

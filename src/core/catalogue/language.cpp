@@ -52,22 +52,6 @@ constexpr std::array kEntries = {
         "It lies outside what sampling is defined for.",
         "Correct it, or take generation_config.json from the original model."},
     CatalogueEntry{
-        "profile.context",
-        note,
-        "Another context than any published model of this shape",
-        "The context was extended (fine-tuning), or the field was edited. It "
-        "changes no numbers below it.",
-        "If nobody trained this model further, use the published value."},
-    CatalogueEntry{
-        "profile.unpublished-value",
-        warning,
-        "A value that no published model of this shape has",
-        "Nothing in the weights contradicts it, so that it goes wrong in "
-        "silence: the field was edited, lost on conversion, or another "
-        "library's default.",
-        "Use the published value, unless this model was trained with the "
-        "other one."},
-    CatalogueEntry{
         "quantization.part-missing",
         error,
         "A quantized weight lacks what belongs to it",

@@ -163,7 +163,8 @@ need_python_packages() {
 # so. Both fill the same folder, hence the fresh environment on a change.
 need_mlx() {
   local chosen
-  chosen=$(cat build/.stamps/backend 2>/dev/null)
+  # Absent on a clean checkout, where a failing `cat` would end the script.
+  chosen=$(cat build/.stamps/backend 2>/dev/null || true)
   chosen=${chosen:-mlx}
   if [ "${1:-$chosen}" != "$chosen" ]; then
     say "changing from the '$chosen' to the '$1' build of MLX"

@@ -7,38 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/core/catalogue.h"
+#include "assay/core/escape.h"
 
 namespace assay {
 namespace {
-
-// Text and attribute values of XML 1.0, which has no control characters: those
-// become the replacement character.
-std::string xml(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\n':
-        out += "&#10;";
-        break;
-      default:
-        bool control = static_cast<unsigned char>(c) < 0x20 && c != '\t';
-        out += control ? "\xef\xbf\xbd" : std::string(1, c);
-    }
-  }
-  return out;
-}
 
 bool is_failure(const Finding& finding) {
   return finding.severity != Severity::note;
@@ -49,14 +21,14 @@ std::string test_case(const CheckReport& report,
                       std::span<const Finding> findings) {
   auto text =
       fmt::format(R"(    <testcase classname="{}" name="{}" time="{:.3f}")",
-                  xml(report.path.string()),
-                  xml(step.name),
+                  xml_text(report.path.string()),
+                  xml_text(step.name),
                   step.seconds);
   if (step.outcome == CheckStep::Outcome::skipped) {
     return text + fmt::format(
                       ">\n      <skipped message=\"{}\"/>\n"
                       "    </testcase>\n",
-                      xml(step.detail));
+                      xml_text(step.detail));
   }
   std::string failures;
   for (const auto& finding : findings) {
@@ -64,9 +36,9 @@ std::string test_case(const CheckReport& report,
       failures +=
           fmt::format(R"(      <failure type="{}" message="{}">{}</failure>)"
                       "\n",
-                      xml(finding.id),
-                      xml(to_line(finding)),
-                      xml(to_text(finding)));
+                      xml_text(finding.id),
+                      xml_text(to_line(finding)),
+                      xml_text(to_text(finding)));
     }
   }
   return failures.empty() ? text + "/>\n"
@@ -93,13 +65,13 @@ std::string test_suite(const CheckReport& report) {
     cases += fmt::format(
         "    <testcase classname=\"{}\" name=\"verdict\" time=\"0.000\">\n"
         "      <error message=\"could not decide\"/>\n    </testcase>\n",
-        xml(report.path.string()));
+        xml_text(report.path.string()));
   }
   return fmt::format(
       R"(  <testsuite name="{}" tests="{}" failures="{}" errors="{}" )"
       R"(skipped="{}" time="{:.3f}">)"
       "\n{}  </testsuite>\n",
-      xml(report.path.string()),
+      xml_text(report.path.string()),
       report.steps.size() + (undecided ? 1 : 0),
       failed,
       undecided ? 1 : 0,
@@ -144,33 +116,20 @@ Json result_of(const CheckReport& report,
           {"locations", Json::array({std::move(location)})}};
 }
 
-// A cell of a Markdown table, or a line: no line ends, no column marks.
-std::string cell(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '|') {
-      out += "\\|";
-    } else {
-      out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    }
-  }
-  return out;
-}
-
 std::string block(const CheckReport& report) {
   auto text = fmt::format(
       "## Check: {}\n\nVerdict: **{}**{}\n\n"
       "| step | outcome | detail |\n| --- | --- | --- |\n",
-      cell(report.path.filename().string()),
+      markdown_cell(report.path.filename().string()),
       name(report.verdict),
       report.architecture.empty()
           ? ""
-          : ", architecture " + cell(report.architecture));
+          : ", architecture " + markdown_cell(report.architecture));
   for (const auto& step : report.steps) {
     text += fmt::format("| {} | {} | {} |\n",
-                        cell(step.name),
+                        markdown_cell(step.name),
                         name(step.outcome),
-                        cell(step.detail));
+                        markdown_cell(step.detail));
   }
   if (!report.findings.empty()) {
     text += "\n";
@@ -181,11 +140,11 @@ std::string block(const CheckReport& report) {
         "  - Cause: {}\n  - Remedy: {}\n",
         name(finding.severity),
         finding.id,
-        cell(finding.where),
-        cell(finding.expected),
-        cell(finding.actual),
-        cell(finding.cause),
-        cell(finding.remedy));
+        markdown_cell(finding.where),
+        markdown_cell(finding.expected),
+        markdown_cell(finding.actual),
+        markdown_cell(finding.cause),
+        markdown_cell(finding.remedy));
   }
   return text;
 }

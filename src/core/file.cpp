@@ -8,6 +8,7 @@
 
 #include "assay/core/finding.h"
 #include "assay/core/platform.h"
+#include "assay/core/platform_process.h"
 
 namespace assay {
 namespace fs = std::filesystem;
@@ -90,6 +91,13 @@ void AtomicFile::write(std::string_view text) {
 }
 
 void AtomicFile::commit() {
+  // Who may read a file is its owner's business: the new one takes that over,
+  // before anybody can open it by its name.
+  std::error_code error;
+  auto before = fs::status(path_, error);
+  if (!error && fs::is_regular_file(before)) {
+    fs::permissions(partial_, before.permissions(), error);
+  }
   if (!platform::sync_and_close(std::exchange(descriptor_, -1))) {
     int cause = errno;
     std::error_code ignored;
@@ -97,7 +105,6 @@ void AtomicFile::commit() {
     errno = cause;
     fail_write(partial_);
   }
-  std::error_code error;
   fs::rename(partial_, path_, error);
   if (error) {
     std::error_code ignored;
@@ -106,6 +113,9 @@ void AtomicFile::commit() {
          path_.string(),
          "a destination that can be renamed to",
          error.message());
+  }
+  if (!platform::sync_folder(path_.parent_path())) {
+    fail_write(path_);
   }
 }
 
@@ -142,6 +152,9 @@ AtomicFolder::~AtomicFolder() {
 void AtomicFolder::commit() {
   platform::replace_folder(partial_, path_);
   committed_ = true;
+  if (!platform::sync_folder(path_.parent_path())) {
+    fail_write(path_);
+  }
 }
 
 }  // namespace assay

@@ -34,6 +34,16 @@ char** environment() {
 #endif
 }
 
+// Ends with a null, as exec wants it; the words must outlive it.
+std::vector<char*> c_words(const std::vector<std::string>& words) {
+  std::vector<char*> arguments;
+  for (const auto& word : words) {
+    arguments.push_back(const_cast<char*>(word.c_str()));
+  }
+  arguments.push_back(nullptr);
+  return arguments;
+}
+
 // What the child does between fork and exec.
 struct SpawnPlan {
   posix_spawn_file_actions_t actions{};
@@ -144,6 +154,20 @@ void unlock_file(int descriptor) {
   close(descriptor);
 }
 
+bool sync_folder(const std::filesystem::path& folder) {
+  const auto* named = folder.empty() ? "." : folder.c_str();
+  int descriptor = open(named, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) {
+    return errno == EACCES;  // it may be written, not read
+  }
+  bool synced = fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP ||
+                errno == EBADF;
+  int cause = errno;
+  close(descriptor);
+  errno = cause;
+  return synced;
+}
+
 ProcessResult run_process(const std::vector<std::string>& words,
                           const ProcessOptions& options) {
   ProcessResult result;
@@ -154,11 +178,7 @@ ProcessResult run_process(const std::vector<std::string>& words,
   for (int end : ends) {
     fcntl(end, F_SETFD, FD_CLOEXEC);
   }
-  std::vector<char*> arguments;
-  for (const auto& word : words) {
-    arguments.push_back(const_cast<char*>(word.c_str()));
-  }
-  arguments.push_back(nullptr);
+  auto arguments = c_words(words);
   pid_t child = 0;
   int cause = 0;
   {
@@ -187,6 +207,27 @@ ProcessResult run_process(const std::vector<std::string>& words,
   close(ends[0]);
   result.exit_code = exit_code(status);
   return result;
+}
+
+int run_in_terminal(const std::string& command,
+                    const std::vector<std::string>& words) {
+  // As git does it: the shell splits the command, never the words.
+  std::vector<std::string> all = {"sh", "-c", command + " \"$@\"", command};
+  all.insert(all.end(), words.begin(), words.end());
+  auto arguments = c_words(all);
+  pid_t child = 0;
+  if (posix_spawnp(&child,
+                   arguments[0],
+                   nullptr,
+                   nullptr,
+                   arguments.data(),
+                   environment()) != 0) {
+    return 127;
+  }
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return exit_code(status);
 }
 
 }  // namespace assay::platform

@@ -1,7 +1,8 @@
 #pragma once
 
-// Other processes: a lock that excludes them, and running a program. The
-// bodies are the same on Linux and macOS.
+// Other processes: a lock that excludes them, and running a program; and what
+// outlives all of them: names that reached the disk. The bodies are the same on
+// Linux and macOS.
 
 #include <chrono>
 #include <filesystem>
@@ -16,6 +17,11 @@ namespace assay::platform {
 int lock_file(const std::filesystem::path& path,
               std::chrono::milliseconds wait);
 void unlock_file(int descriptor);
+
+/** Flushes a folder's names to the disk, so that a rename survives a loss of
+ * power; empty: the current folder. False with errno set on failure; true
+ * where the file system has no such thing. */
+bool sync_folder(const std::filesystem::path& folder);
 
 struct ProcessResult {
   /** As a shell says it: 128 + signal where one ended it, 127 where the
@@ -37,5 +43,11 @@ struct ProcessOptions {
  * started. */
 ProcessResult run_process(const std::vector<std::string>& words,
                           const ProcessOptions& options);
+
+/** Runs a program of the user's choice in the foreground, with this process's
+ * terminal: `command` as a shell takes it ("vi", "code --wait"), followed by
+ * the words. Returns its exit code, as above. */
+int run_in_terminal(const std::string& command,
+                    const std::vector<std::string>& words);
 
 }  // namespace assay::platform

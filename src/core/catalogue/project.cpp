@@ -1,4 +1,4 @@
-// Entries of the catalogue: the project's documents.
+// Entries of the catalogue: the project's documents, results and search.
 
 #include <array>
 
@@ -40,6 +40,22 @@ constexpr std::array kEntries = {
                    "stands in the document.",
                    "Change the one that is there, or use another name. Nothing "
                    "was changed."},
+    CatalogueEntry{
+        "project.edited-block",
+        error,
+        "A block of Assay's own was changed by hand",
+        "What stands between <!-- assay:ID --> and its end was written by a "
+        "command; its last line holds a hash of that, which does not fit any "
+        "more. Writing the block anew would lose somebody's words.",
+        "Move the words out of the block, then delete it with both marks and "
+        "repeat the command (`assay results refresh` for tables of results)."},
+    CatalogueEntry{"project.editor",
+                   error,
+                   "The editor did not end well",
+                   "It could not be started, or it said that it failed. The "
+                   "form stays where it is, and the next try goes on with it.",
+                   "Set VISUAL or EDITOR to an editor that is installed, or "
+                   "give --rationale, --trade-off and --validation."},
     CatalogueEntry{"project.empty",
                    error,
                    "A text is missing",
@@ -79,7 +95,56 @@ constexpr std::array kEntries = {
                    "The file lies outside the project",
                    "The name leads out of the project's folder, by .. or by a "
                    "link.",
-                   "Name a file below the project's folder."}};
+                   "Name a file below the project's folder."},
+    CatalogueEntry{"recall.rebuilt",
+                   note,
+                   "The search index was made anew",
+                   "It was damaged, or held something else than the documents "
+                   "do. The documents themselves are not touched by it.",
+                   "Nothing: the answer comes from the new index."},
+    CatalogueEntry{"recall.unavailable",
+                   error,
+                   "This SQLite cannot search texts",
+                   "The library was built without FTS5, or has no memory for "
+                   "an index.",
+                   "Install the system's own SQLite (Debian: libsqlite3-0), "
+                   "which has FTS5."},
+    CatalogueEntry{
+        "results.malformed",
+        error,
+        "A line of the ledger is no run",
+        "The line was edited, or a merge left its marks there. The runs of the "
+        "other lines are there; RESULTS.md is left as it is meanwhile.",
+        "Repair or remove the line in reference/results.jsonl (git has the "
+        "older text), then run `assay results refresh`."},
+    CatalogueEntry{"results.no-run",
+                   error,
+                   "No run of that name",
+                   "A run is named by its id or the first four or more digits "
+                   "of it, by \"latest\", or by \"latest~N\".",
+                   "`assay results list` shows the ids."},
+    CatalogueEntry{
+        "results.no-series",
+        error,
+        "No such figure was recorded",
+        "No run of the ledger holds a figure that the filters let through.",
+        "`assay results list` shows what there is; record more with "
+        "--record."},
+    CatalogueEntry{
+        "results.regression",
+        warning,
+        "A figure became worse, beyond noise",
+        "The newest value differs from the median of those before it, by the "
+        "same settings on the same machine, by more than three times their "
+        "noise.",
+        "`assay results compare` the two runs: it shows which conditions "
+        "differ. Measure again if the machine was busy."},
+    CatalogueEntry{"results.units",
+                   error,
+                   "Figures of several units do not share a chart",
+                   "The name stands for figures in different units.",
+                   "Name the figure in full, or choose with --kind and "
+                   "--model."}};
 
 }  // namespace
 

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
-#include <set>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "assay/core/finding.h"
+#include "assay/project/blocks.h"
+#include "assay/project/madr.h"
 
 namespace assay::project {
 namespace fs = std::filesystem;
@@ -40,22 +42,34 @@ size_t end_of_section(const Document& document, const Heading& heading) {
   return end;
 }
 
-// Adds lines at the end of the section of that title, made where absent.
-void add_under(Document& document,
-               std::string_view title,
-               std::vector<std::string> lines) {
+// The end of the section of that title, which is made where absent.
+size_t end_under(Document& document, std::string_view title) {
   if (document.lines().empty()) {
     document.insert(0, {"# Learnings"});
   }
   if (document.find_heading(title) == nullptr) {
     document.append({fmt::format("## {}", title)});
   }
-  const auto& heading = *document.find_heading(title);
-  auto end = end_of_section(document, heading);
+  const auto* heading = document.find_heading(title);
+  if (heading == nullptr) {
+    fail("project.ambiguous",
+         document.where(),
+         fmt::format("a place for \"{}\" outside code and comments", title),
+         "code or a comment that is never closed");
+  }
+  return end_of_section(document, *heading);
+}
+
+// Adds lines at the end of the section of that title, made where absent.
+void add_under(Document& document,
+               std::string_view title,
+               std::vector<std::string> lines) {
+  auto end = end_under(document, title);
+  auto body = document.find_heading(title)->body;
   bool list = lines.front().starts_with("- ");
   bool after_list =
-      end > heading.body && (document.lines()[end - 1].kind == LineKind::item ||
-                             document.line(end - 1).starts_with(" "));
+      end > body && (document.lines()[end - 1].kind == LineKind::item ||
+                     document.line(end - 1).starts_with(" "));
   if (!(list && after_list)) {
     lines.insert(lines.begin(), "");
   }
@@ -67,6 +81,7 @@ void add_under(Document& document,
   document.insert(end, lines);
 }
 
+constexpr std::string_view kDecisionsTitle = "Decisions";
 constexpr std::array<std::string_view, 4> kFields = {
     "Date", "Rationale", "Trade-off", "Validation"};
 
@@ -97,172 +112,100 @@ std::vector<std::string> decision_lines(Decision decision) {
   return lines;
 }
 
+// The value of `- **Name**: value`, however it is set in bold, or not; nothing
+// for other lines.
+std::optional<std::string_view> item_value(std::string_view line,
+                                           std::string_view name) {
+  auto strip = [&line](std::string_view part) {
+    bool starts = to_lower(line.substr(0, part.size())) == to_lower(part);
+    line.remove_prefix(starts ? part.size() : 0);
+    return starts;
+  };
+  if (!strip("- ") && !strip("* ")) {
+    return {};
+  }
+  strip("**");
+  if (!strip(name)) {
+    return {};
+  }
+  strip("**");
+  if (!strip(":")) {
+    return {};
+  }
+  strip("**");
+  return trim(line);
+}
+
+// Fields of a decision by name; null for names that it has none for.
+std::string* named_field(DecisionView& view, std::string_view line) {
+  for (size_t which = 0; which < kFields.size(); ++which) {
+    if (item_value(line, kFields[which])) {
+      return &field(view.decision, which);
+    }
+  }
+  if (item_value(line, "Superseded by")) {
+    return &view.superseded_by;
+  }
+  return item_value(line, "Supersedes") ? &view.decision.supersedes : nullptr;
+}
+
 DecisionView read_decision(const Document& document, const Heading& heading) {
   DecisionView view;
   view.file = document.where();
   view.line = static_cast<int>(heading.line) + 1;
-  view.decision.title = heading.title.substr(kTitlePrefix.size());
+  view.decision.title = heading.title;
+  if (heading.title.starts_with(kTitlePrefix)) {
+    view.decision.title.erase(0, kTitlePrefix.size());
+  }
   auto range = document.section(heading);
   std::string* open = nullptr;
   for (auto index = range.first; index < range.last; ++index) {
     auto line = document.line(index);
-    bool known = false;
-    for (size_t which = 0; which < kFields.size(); ++which) {
-      auto start = fmt::format("- **{}**: ", kFields[which]);
-      if (line.starts_with(start)) {
-        open = &field(view.decision, which);
-        *open = line.substr(start.size());
-        known = true;
+    if (auto* named = named_field(view, line)) {
+      open = named;
+      *open = trim(line.substr(line.find(':') + 1));
+      if (open->starts_with("**")) {
+        *open = trim(std::string_view(*open).substr(2));
       }
-    }
-    if (line.starts_with(kSupersededBy)) {
-      view.superseded_by = line.substr(kSupersededBy.size());
+    } else if (line.starts_with("- ") || line.starts_with("* ")) {
       open = nullptr;
-    } else if (line.starts_with(kSupersedes)) {
-      view.decision.supersedes = line.substr(kSupersedes.size());
-      open = nullptr;
-    } else if (!known && open != nullptr && line.starts_with("  ")) {
+    } else if (open != nullptr && line.starts_with("  ")) {
       *open += "\n" + std::string(line.substr(2));
     }
   }
   return view;
 }
 
-std::vector<DecisionView> decisions_in(const Document& document) {
-  std::vector<DecisionView> found;
+// Headings of decisions: by their title, or right below "Decisions".
+std::vector<const Heading*> decision_headings(const Document& document) {
+  std::vector<const Heading*> found;
+  const Heading* around = nullptr;
+  int inner = 0;  // the level of the first heading below `around`
   for (const auto& heading : document.headings()) {
-    if (heading.title.starts_with(kTitlePrefix)) {
-      found.push_back(read_decision(document, heading));
+    if (around != nullptr && heading.level <= around->level) {
+      around = nullptr;
+    }
+    if (around != nullptr && inner == 0) {
+      inner = heading.level;
+    }
+    if (heading.title.starts_with(kTitlePrefix) ||
+        (around != nullptr && heading.level == inner)) {
+      found.push_back(&heading);
+    }
+    if (to_lower(heading.title) == to_lower(kDecisionsTitle)) {
+      around = &heading;
+      inner = 0;
     }
   }
   return found;
 }
 
-std::string file_title(std::string_view title) {
-  std::string slug;
-  for (char letter : to_lower(title)) {
-    bool kept = (letter >= 'a' && letter <= 'z') ||
-                (letter >= '0' && letter <= '9') ||
-                (static_cast<unsigned char>(letter) & 0x80) != 0;
-    if (kept) {
-      slug += letter;
-    } else if (!slug.empty() && slug.back() != '-') {
-      slug += '-';
-    }
+std::vector<DecisionView> decisions_in(const Document& document) {
+  std::vector<DecisionView> found;
+  for (const auto* heading : decision_headings(document)) {
+    found.push_back(read_decision(document, *heading));
   }
-  while (!slug.empty() && (slug.back() == '-' || slug.size() > 80)) {
-    slug.pop_back();
-    // Never half of a letter of several bytes.
-    while (!slug.empty() &&
-           (static_cast<unsigned char>(slug.back()) & 0xC0) == 0x80 &&
-           slug.size() > 80) {
-      slug.pop_back();
-    }
-  }
-  return slug.empty() ? "decision" : slug;
-}
-
-bool is_madr(std::string_view name) {
-  return name.size() > 8 && name.ends_with(".md") && name[4] == '-' &&
-         name.substr(0, 4).find_first_not_of("0123456789") ==
-             std::string_view::npos;
-}
-
-std::set<std::string> madr_files(const Store& store) {
-  std::set<std::string> names;
-  std::error_code error;
-  for (const auto& entry :
-       fs::directory_iterator(store.root() / kDecisionsFolder, error)) {
-    auto name = entry.path().filename().string();
-    if (is_madr(name)) {
-      names.insert(name);
-    }
-  }
-  return names;
-}
-
-std::string section_text(const Document& document, std::string_view title) {
-  const auto* heading = document.find_heading(title);
-  if (heading == nullptr) {
-    return {};
-  }
-  std::string text;
-  auto range = document.section(*heading);
-  for (auto index = range.first; index < range.last; ++index) {
-    text += (text.empty() ? "" : "\n") + std::string(document.line(index));
-  }
-  auto end = text.find_last_not_of(" \t\n");
-  return end == std::string::npos ? std::string() : text.substr(0, end + 1);
-}
-
-// The value of `key:` in the front matter.
-std::string matter_value(const Document& document, std::string_view key) {
-  for (size_t index = 0; index < document.lines().size(); ++index) {
-    auto line = document.line(index);
-    if (document.lines()[index].kind == LineKind::matter &&
-        line.starts_with(fmt::format("{}:", key))) {
-      auto value = trim(line.substr(key.size() + 1));
-      bool quoted = value.size() >= 2 && value.front() == value.back() &&
-                    (value.front() == '"' || value.front() == '\'');
-      return std::string(quoted ? value.substr(1, value.size() - 2) : value);
-    }
-  }
-  return {};
-}
-
-DecisionView read_madr(const Store& store, const std::string& name) {
-  auto document = store.document(fmt::format("{}/{}", kDecisionsFolder, name));
-  DecisionView view;
-  view.file = document.where();
-  if (!document.headings().empty()) {
-    view.decision.title = document.headings().front().title;
-    view.line = static_cast<int>(document.headings().front().line) + 1;
-  }
-  view.decision.date = matter_value(document, "date");
-  view.decision.rationale = section_text(document, "Decision Outcome");
-  view.decision.trade_off = section_text(document, "Consequences");
-  view.decision.validation = section_text(document, "Confirmation");
-  constexpr std::string_view kStatus = "superseded by ";
-  if (auto status = matter_value(document, "status");
-      status.starts_with(kStatus)) {
-    view.superseded_by = status.substr(kStatus.size());
-  }
-  return view;
-}
-
-// Sets `status:` in the front matter, which is made where absent.
-void set_status(Document& document, const std::string& status) {
-  auto line = fmt::format("status: \"{}\"", status);
-  for (size_t index = 0; index < document.lines().size(); ++index) {
-    bool matter = document.lines()[index].kind == LineKind::matter;
-    if (matter && document.line(index).starts_with("status:")) {
-      document.replace(index, line);
-      return;
-    }
-  }
-  bool has = !document.lines().empty() &&
-             document.lines().front().kind == LineKind::matter;
-  if (has) {
-    document.insert(1, {line});
-  } else {
-    document.insert(0, {"---", line, "---", ""});
-  }
-}
-
-std::string madr_text(const Decision& decision) {
-  std::string text = fmt::format(
-      "---\nstatus: accepted\ndate: {}\n---\n\n# {}\n\n## Decision Outcome\n\n"
-      "{}\n\n### Consequences\n\n{}\n\n### Confirmation\n\n{}\n",
-      decision.date,
-      trim(decision.title),
-      trim(decision.rationale),
-      trim(decision.trade_off),
-      trim(decision.validation));
-  if (!decision.supersedes.empty()) {
-    text += fmt::format("\n## More Information\n\nSupersedes [{0}]({0}).\n",
-                        decision.supersedes);
-  }
-  return text;
+  return found;
 }
 
 const DecisionView& find_decision(const std::vector<DecisionView>& all,
@@ -295,13 +238,74 @@ void link_back(Store& store,
                const std::string& later) {
   store.edit(earlier.file, [&](Document& document) {
     if (earlier.file != kLearningsFile) {
-      set_status(document, "superseded by " + later);
+      set_madr_field(
+          document, "status", fmt::format("\"superseded by {}\"", later));
       return;
     }
-    const auto& heading = *document.find_heading(
-        fmt::format("{}{}", kTitlePrefix, earlier.decision.title));
-    document.insert(end_of_section(document, heading),
-                    {fmt::format("{}{}", kSupersededBy, later)});
+    for (const auto* heading : decision_headings(document)) {
+      if (read_decision(document, *heading).decision.title ==
+          earlier.decision.title) {
+        document.insert(end_of_section(document, *heading),
+                        {fmt::format("{}{}", kSupersededBy, later)});
+        return;
+      }
+    }
+  });
+}
+
+void expect_whole(const Decision& decision) {
+  for (const auto* text : {&decision.title,
+                           &decision.rationale,
+                           &decision.trade_off,
+                           &decision.validation}) {
+    expect_text(*text, "decision");
+  }
+  if (decision.title.find_first_of("\r\n") != std::string::npos) {
+    fail("project.empty", "decision", "a title of one line", decision.title);
+  }
+}
+
+const DecisionView* find_title(const std::vector<DecisionView>& all,
+                               std::string_view title) {
+  for (const auto& view : all) {
+    if (to_lower(view.decision.title) == to_lower(trim(title))) {
+      return &view;
+    }
+  }
+  return nullptr;
+}
+
+[[noreturn]] void fail_taken(const DecisionView& view) {
+  fail("project.duplicate",
+       fmt::format("{}:{}", view.file, view.line),
+       "a title not yet taken",
+       view.decision.title);
+}
+
+int line_of(const Document& document, std::string_view title) {
+  auto all = decisions_in(document);
+  const auto* view = find_title(all, title);
+  return view == nullptr ? 1 : view->line;
+}
+
+bool has_block(const Store& store,
+               const std::string& file,
+               std::string_view id) {
+  auto blocks = store.document(file).blocks();
+  return std::ranges::find(blocks, id, &Block::id) != blocks.end();
+}
+
+void edit_madr(Store& store,
+               std::string_view id,
+               const Decision& decision,
+               const std::string& file) {
+  store.edit(file, [&](Document& document) {
+    if (document.lines().empty()) {
+      document = Document(madr_head(decision), file);
+    } else {
+      set_madr_field(document, "date", decision.date);
+    }
+    write_block(document, id, madr_body(decision));
   });
 }
 
@@ -343,68 +347,80 @@ std::string learn(Store& store,
 
 std::vector<DecisionView> list_decisions(const Store& store) {
   auto all = decisions_in(store.document(kLearningsFile));
-  for (const auto& name : madr_files(store)) {
-    all.push_back(read_madr(store, name));
-  }
+  auto files = madr_decisions(store);
+  all.insert(all.end(), files.begin(), files.end());
   return all;
 }
 
 DecisionView decide(Store& store, const Decision& given) {
   auto decision = given;
-  for (const auto* text : {&decision.title,
-                           &decision.rationale,
-                           &decision.trade_off,
-                           &decision.validation}) {
-    expect_text(*text, "decision");
-  }
-  if (decision.title.find_first_of("\r\n") != std::string::npos) {
-    fail("project.empty", "decision", "a title of one line", decision.title);
-  }
+  expect_whole(decision);
   if (decision.date.empty()) {
     decision.date = today();
   }
   auto guard = Store::Guard(store);
   auto all = list_decisions(store);
-  for (const auto& view : all) {
-    if (to_lower(view.decision.title) == to_lower(trim(decision.title))) {
-      fail("project.duplicate",
-           fmt::format("{}:{}", view.file, view.line),
-           "a title not yet taken",
-           decision.title);
-    }
+  if (const auto* there = find_title(all, decision.title)) {
+    fail_taken(*there);
   }
-  std::string earlier;
+  const DecisionView* earlier = nullptr;
   if (!decision.supersedes.empty()) {
-    const auto& view = find_decision(all, decision.supersedes);
-    earlier = view.file == kLearningsFile
-                  ? view.decision.title
-                  : fs::path(view.file).filename().string();
-    decision.supersedes = earlier;
+    earlier = &find_decision(all, decision.supersedes);
+    decision.supersedes = earlier->file == kLearningsFile
+                              ? earlier->decision.title
+                              : fs::path(earlier->file).filename().string();
   }
   DecisionView written{std::string(kLearningsFile), 1, decision, std::string()};
   auto later = std::string(trim(decision.title));
-  if (fs::is_directory(store.root() / kDecisionsFolder)) {
-    auto names = madr_files(store);
-    int number =
-        names.empty() ? 1 : std::stoi(names.rbegin()->substr(0, 4)) + 1;
-    later = fmt::format("{:04}-{}.md", number, file_title(decision.title));
+  if (keeps_madr(store)) {
+    later = next_madr_name(store, decision.title);
     written.file = fmt::format("{}/{}", kDecisionsFolder, later);
-    store.create(written.file, madr_text(decision));
+    auto text = madr_head(decision);
+    for (const auto& line : madr_body(decision)) {
+      text += line + "\n";
+    }
+    store.create(written.file, text);
   } else {
     store.edit(kLearningsFile, [&](Document& document) {
-      add_under(document, "Decisions", decision_lines(decision));
-      written.line =
-          static_cast<int>(document
-                               .find_heading(fmt::format(
-                                   "{}{}", kTitlePrefix, trim(decision.title)))
-                               ->line) +
-          1;
+      add_under(document, kDecisionsTitle, decision_lines(decision));
+      written.line = line_of(document, decision.title);
     });
   }
-  if (!earlier.empty()) {
-    link_back(store, find_decision(all, earlier), later);
+  if (earlier != nullptr) {
+    link_back(store, *earlier, later);
   }
   return written;
+}
+
+DecisionView record_decision(Store& store,
+                             std::string_view id,
+                             const Decision& given) {
+  auto decision = given;
+  expect_whole(decision);
+  if (decision.date.empty()) {
+    decision.date = today();
+  }
+  auto guard = Store::Guard(store);
+  auto all = list_decisions(store);
+  const auto* there = find_title(all, decision.title);
+  if (there != nullptr && !has_block(store, there->file, id)) {
+    fail_taken(*there);
+  }
+  auto file = there != nullptr ? there->file : std::string(kLearningsFile);
+  if (there == nullptr && keeps_madr(store)) {
+    file = fmt::format(
+        "{}/{}", kDecisionsFolder, next_madr_name(store, decision.title));
+  }
+  if (file != kLearningsFile) {
+    edit_madr(store, id, decision, file);
+  } else {
+    store.edit(kLearningsFile, [&](Document& document) {
+      auto end = end_under(document, kDecisionsTitle);
+      write_block(document, id, decision_lines(decision), end);
+    });
+  }
+  auto document = store.document(file);
+  return {file, line_of(document, decision.title), decision, std::string()};
 }
 
 void add_tool(Store& store,

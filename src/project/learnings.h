@@ -48,8 +48,27 @@ struct DecisionView {
  * there already), project.no-decision (nothing to supersede). */
 DecisionView decide(Store& store, const Decision& decision);
 
+/** As decide, for a decision that a program makes: it stands in a block of that
+ * id (blocks.h), and replaces the one of the same title there. Error
+ * project.duplicate where a person wrote one of that title,
+ * project.edited-block. */
+DecisionView record_decision(Store& store,
+                             std::string_view id,
+                             const Decision& decision);
+
 /** All decisions of LEARNINGS.md and docs/decisions, as they lie. */
 std::vector<DecisionView> list_decisions(const Store& store);
+
+/** A form to fill in an editor: the title as a heading, then Rationale,
+ * Trade-off and Validation, with what is known. */
+std::string decision_form(const Decision& decision);
+/** What somebody wrote into it. Comments are left out. */
+Decision read_decision_form(std::string_view text);
+
+/** Lets somebody fill in the form, in $VISUAL, $EDITOR or vi, then decides. A
+ * form that is not whole stays in .assay (the finding says where), and the next
+ * try goes on with it. */
+DecisionView decide_in_editor(Store& store, const Decision& known);
 
 /** Adds a diagnostic to DIAGNOSTICS.md: a heading with its name, what it is
  * for, and its command as a block of shell code. Error project.duplicate. */

@@ -37,15 +37,26 @@ fs::path nearest(fs::path folder, const Test& test) {
   return folder;
 }
 
-// Modes are the owner's business: a new file takes those of the old.
-void replace_file(const fs::path& path, std::string_view text) {
+// Of writers that were killed: whoever holds the lock is the only one.
+void remove_leftovers(const fs::path& path) {
+  auto start = path.filename().string() + ".partial-";
+  auto is_leftover = [&](const std::string& name) {
+    return name.size() > start.size() && name.starts_with(start) &&
+           name.find_first_not_of("0123456789", start.size()) ==
+               std::string::npos;
+  };
   std::error_code error;
-  auto before = fs::status(path, error);
-  bool existed = !error && fs::exists(before);
-  write_text(path, text);
-  if (existed) {
-    fs::permissions(path, before.permissions(), error);
+  for (const auto& entry : fs::directory_iterator(path.parent_path(), error)) {
+    if (is_leftover(entry.path().filename().string())) {
+      std::error_code ignored;
+      fs::remove(entry.path(), ignored);
+    }
   }
+}
+
+void replace_file(const fs::path& path, std::string_view text) {
+  remove_leftovers(path);
+  write_text(path, text);
 }
 
 }  // namespace
@@ -106,6 +117,16 @@ fs::path Store::resolve(std::string_view relative) const {
   return real;
 }
 
+fs::path Store::notes() const {
+  auto folder = root_ / kNotesFolder;
+  make_folders(folder);
+  std::error_code error;
+  if (!fs::exists(folder / ".gitignore", error)) {
+    write_text(folder / ".gitignore", kNotesIgnore);
+  }
+  return folder;
+}
+
 bool Store::exists(std::string_view relative) const {
   std::error_code error;
   return fs::exists(resolve(relative), error);
@@ -129,18 +150,13 @@ void Store::lock() {
     return;
   }
   try {
-    auto notes = root_ / kNotesFolder;
-    make_folders(notes);
-    descriptor_ = platform::lock_file(notes / "lock", wait_);
+    auto folder = notes();
+    descriptor_ = platform::lock_file(folder / "lock", wait_);
     if (descriptor_ < 0) {
       fail("project.locked",
            root_.string(),
            fmt::format("the project's lock within {} ms", wait_.count()),
            "another process holds it");
-    }
-    std::error_code error;
-    if (!fs::exists(notes / ".gitignore", error)) {
-      write_text(notes / ".gitignore", kNotesIgnore);
     }
   } catch (...) {
     unlock();
@@ -195,7 +211,7 @@ bool Store::create(std::string_view relative, std::string_view text) {
   }
   auto path = resolve(relative);
   make_folders(path.parent_path());
-  write_text(path, text);
+  replace_file(path, text);
   return true;
 }
 

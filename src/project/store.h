@@ -40,6 +40,10 @@ class Store {
    * project.outside where that is not in the project. */
   std::filesystem::path resolve(std::string_view relative) const;
 
+  /** The folder of Assay's own notes, made where it is absent, with what keeps
+   * them out of git. Throws Error file.unwritable. */
+  std::filesystem::path notes() const;
+
   bool exists(std::string_view relative) const;
   /** The bytes; absent: nothing. */
   std::optional<std::string> read(std::string_view relative) const;

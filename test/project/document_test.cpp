@@ -9,6 +9,7 @@
 
 #include "assay/core/file.h"
 #include "assay/core/finding.h"
+#include "assay/project/blocks.h"
 #include "assay/project/hash.h"
 
 using namespace assay;
@@ -57,6 +58,55 @@ void expect_undo(const std::string& text) {
       REQUIRE(document.text() == text);
     }
   }
+}
+
+// A document of odd pieces, line endings and last lines.
+std::string generated_text(std::mt19937& random) {
+  const std::vector<std::string> pieces = {
+      "- [ ] eins",    "* [x] zwei", "  - [/] \xE4\xB8\x89",
+      "1. [ ] vier  ", "# Kopf",     "",
+      "   ",           "```",        "<!--",
+      "-->",           "text",       "===",
+      "\t- [ ] tab",   "| a | b |",  "- [x] ~~weg~~",
+      "- [x] ~~a~~ b", "> zitat",    "~~~",
+      "- x",           "\xff\xfe",   "---"};
+  const std::vector<std::string> endings = {"\n", "\r\n", "\r"};
+  auto below = [&](size_t bound) {
+    return static_cast<size_t>(random()) % bound;
+  };
+  std::string text = below(4) == 0 ? "\xEF\xBB\xBF" : "";
+  auto usual = below(3);
+  auto count = below(14);
+  for (size_t line = 0; line < count; ++line) {
+    auto ending = below(8) == 0 ? below(3) : usual;
+    text += pieces[below(pieces.size())];
+    // A bare CR before an empty line that ends in LF would be one ending.
+    text += endings[ending == 2 ? 0 : ending];
+  }
+  if (count > 0 && below(2) == 0) {
+    text += "last";
+  }
+  return text;
+}
+
+// A block written, renewed and taken out, or refused without a trace.
+void expect_block_undo(const std::string& text) {
+  CAPTURE(text);
+  auto document = read(text);
+  auto count = document.lines().size();
+  try {
+    write_block(document, "b", {"one", "", "| two |"});
+  } catch (const Error& error) {
+    // Code or a comment that is never closed would hide it.
+    CHECK(error.finding().id == "project.ambiguous");
+    return;
+  }
+  auto written = document.text();
+  write_block(document, "b", {"other"});
+  write_block(document, "b", {"one", "", "| two |"});
+  CHECK(document.text() == written);
+  document.erase(count, document.lines().size() - count);
+  REQUIRE(document.text() == text);
 }
 
 }  // namespace
@@ -167,33 +217,11 @@ TEST_CASE("marks that do not pair up are refused, nothing changed") {
 }
 
 TEST_CASE("an edit taken back gives the same bytes: generated documents") {
-  const std::vector<std::string> pieces = {
-      "- [ ] eins",    "* [x] zwei", "  - [/] \xE4\xB8\x89",
-      "1. [ ] vier  ", "# Kopf",     "",
-      "   ",           "```",        "<!--",
-      "-->",           "text",       "===",
-      "\t- [ ] tab",   "| a | b |",  "- [x] ~~weg~~",
-      "- [x] ~~a~~ b", "> zitat",    "~~~",
-      "- x",           "\xff\xfe",   "---"};
-  const std::vector<std::string> endings = {"\n", "\r\n", "\r"};
   std::mt19937 random(7);
-  auto below = [&](size_t bound) {
-    return static_cast<size_t>(random()) % bound;
-  };
   for (int round = 0; round < 400; ++round) {
-    std::string text = below(4) == 0 ? "\xEF\xBB\xBF" : "";
-    auto usual = below(3);
-    auto count = below(14);
-    for (size_t line = 0; line < count; ++line) {
-      auto ending = below(8) == 0 ? below(3) : usual;
-      text += pieces[below(pieces.size())];
-      // A bare CR before an empty line that ends in LF would be one ending.
-      text += endings[ending == 2 ? 0 : ending];
-    }
-    if (count > 0 && below(2) == 0) {
-      text += "last";
-    }
+    auto text = generated_text(random);
     expect_undo(text);
+    expect_block_undo(text);
   }
 }
 
@@ -214,5 +242,6 @@ TEST_CASE("an edit taken back gives the same bytes: this project's own") {
       document.erase(at, 1);
       REQUIRE(document.text() == text);
     }
+    expect_block_undo(text);
   }
 }

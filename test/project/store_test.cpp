@@ -16,6 +16,9 @@
 #include "assay/core/file.h"
 #include "assay/core/finding.h"
 #include "assay/core/platform_process.h"
+#include "assay/project/learnings.h"
+#include "assay/project/results.h"
+#include "assay/project/tasks.h"
 
 #include "support.h"
 
@@ -38,20 +41,6 @@ pid_t in_child(const std::function<int()>& work) {
     _exit(code);
   }
   return child;
-}
-
-std::string id_of(const Error& error) {
-  return error.finding().id;
-}
-
-template <class Work>
-std::string failure(const Work& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return id_of(error);
-  }
-  return {};
 }
 
 }  // namespace
@@ -87,6 +76,99 @@ TEST_CASE("8 processes, 1000 edits: what reported success is there") {
   CHECK(document.tasks().size() == kWriters * kEdits + 1);
   CHECK(texts.size() == kWriters * kEdits + 1);
   CHECK(document.text().starts_with("# TODO\r\n\r\n- [ ] first\r\n"));
+}
+
+TEST_CASE("8 processes record runs, learn and decide at once: all is there") {
+  constexpr int kWriters = 8;
+  constexpr int kRounds = 25;
+  TemporaryFolder folder;
+  std::vector<pid_t> writers;
+  for (int writer = 0; writer < kWriters; ++writer) {
+    writers.push_back(in_child([&] {
+      auto store = Store(folder.path, std::chrono::seconds(60));
+      for (int round = 0; round < kRounds; ++round) {
+        auto text = std::to_string(writer) + "." + std::to_string(round);
+        Run run;
+        run.kind = "bench";
+        run.model = {"m" + text, "m" + text, "h"};
+        run.values = {{.what = "decode", .value = round + 0.5}};
+        if (!record(store, run).findings.empty()) {
+          return 3;
+        }
+        add_task(store, "task " + text);
+        learn(store, "insight " + text);
+        record_decision(store,
+                        "decision-" + text,
+                        {.title = "choice " + text,
+                         .rationale = "r",
+                         .trade_off = "t",
+                         .validation = "v",
+                         .date = "2026-01-01",
+                         .supersedes = {}});
+      }
+      return 0;
+    }));
+  }
+  for (auto writer : writers) {
+    int status = 0;
+    waitpid(writer, &status, 0);
+    CHECK(status == 0);
+  }
+  auto store = Store(folder.path);
+  constexpr size_t kAll = kWriters * kRounds;
+  auto ledger = read_ledger(store);
+  CHECK(ledger.findings.empty());
+  std::set<std::string> ids;
+  std::set<std::string> models;
+  for (const auto& run : ledger.runs) {
+    ids.insert(run.id);
+    models.insert(run.model.name);
+  }
+  CHECK(ids.size() == kAll);
+  CHECK(models.size() == kAll);
+  CHECK(view_is_current(store));
+  CHECK(list_tasks(store).size() == kAll);
+  CHECK(list_decisions(store).size() == kAll);
+}
+
+TEST_CASE("kill -9 while runs are recorded: each line is whole, the view too") {
+  TemporaryFolder folder;
+  size_t before = 0;
+  for (int round = 0; round < 30; ++round) {
+    auto child = in_child([&] {
+      auto store = Store(folder.path);
+      for (int count = 0;; ++count) {
+        Run run;
+        run.kind = "bench";
+        run.model = {"m", "m", std::string(5000, 'h')};
+        run.values = {{.what = std::to_string(count % 7),
+                       .value = static_cast<double>(count)}};
+        record(store, run);
+      }
+      return 0;
+    });
+    std::this_thread::sleep_for(std::chrono::microseconds(1370 * round));
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+    auto store = Store(folder.path, std::chrono::milliseconds(100));
+    auto ledger = read_ledger(store);
+    REQUIRE(ledger.findings.empty());
+    REQUIRE(ledger.runs.size() >= before);
+    before = ledger.runs.size();
+    // What a killed writer left undone, the next one does.
+    REQUIRE(refresh_view(store).empty());
+    REQUIRE((before == 0 || view_is_current(store)));
+  }
+  CHECK(before > 0);
+  auto store = Store(folder.path);
+  Run last;
+  last.kind = "bench";
+  last.values = {{.what = "last", .value = 1}};
+  record(store, last);
+  for (const auto& entry : fs::directory_iterator(folder.path / "reference")) {
+    CAPTURE(entry.path().string());
+    CHECK(entry.path().string().find(".partial-") == std::string::npos);
+  }
 }
 
 TEST_CASE("kill -9 at any moment leaves the old file or the new one") {

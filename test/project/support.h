@@ -3,8 +3,12 @@
 #include <atomic>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
+#include "assay/core/file.h"
+#include "assay/core/finding.h"
 #include "assay/core/platform.h"
+#include "assay/project/store.h"
 
 namespace assay::project {
 
@@ -26,5 +30,30 @@ struct TemporaryFolder {
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 };
+
+/** A project in a folder of its own. */
+struct Project {
+  TemporaryFolder folder;
+  Store store{folder.path};
+
+  void write(const std::string& name, std::string_view text) {
+    std::filesystem::create_directories((folder.path / name).parent_path());
+    write_text(folder.path / name, text);
+  }
+  std::string read(const std::string& name) const {
+    return read_text(folder.path / name);
+  }
+};
+
+/** The id of the Error that the work throws; empty: none. */
+template <class Work>
+std::string failure(const Work& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error.finding().id;
+  }
+  return {};
+}
 
 }  // namespace assay::project

@@ -51,7 +51,7 @@ prepare_headers() {
   local name package
   mkdir -p "$root/include"
   for name in fmt nlohmann simdjson.h CLI hwy httplib.h utf8proc.h doctest benchmark \
-    zlib.h zconf.h; do
+    zlib.h zconf.h sqlite3.h; do
     [ -e "/usr/include/$name" ] || die "/usr/include/$name is missing"
     ln -sfn "/usr/include/$name" "$root/include/$name"
   done
@@ -105,7 +105,7 @@ ninja -C "$build" -t targets all | grep -q '^benchmarks: ' &&
 
 cat <<'TEXT'
 Not compiled by this gate: the Rust library of tokenizers and templates (a stub
-made from its C header), and the libraries simdjson, Highway, utf8proc, zlib and
-Google Benchmark (their headers are; stubs stand for the rest). Nothing was
+made from its C header), and the libraries simdjson, Highway, utf8proc, zlib,
+SQLite and Google Benchmark (their headers are; stubs stand for the rest). Nothing was
 run. ./dev test on a Mac covers all of it.
 TEXT

@@ -27,6 +27,7 @@ LIBRARIES = {
     "benchmark": r"__Z(T[ISV])?NK?9benchmark",
     "cpp-httplib": r"__Z(T[ISV])?NK?7httplib",
     "utf8proc": r"_utf8proc_",
+    "sqlite3": r"_sqlite3_",
     "z": r"_(inflate|deflate|crc32|adler32)",
 }
 TEXT_HEADER = pathlib.Path("src/text/rust/include/assay_text.h")

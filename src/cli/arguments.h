@@ -26,10 +26,14 @@ class Arguments {
  public:
   using Values = std::map<std::string, std::vector<std::string>, std::less<>>;
 
-  Arguments(const Command& command, Values values)
-      : command_(&command), values_(std::move(values)) {}
+  Arguments(const Command& command, Values values, std::string line = {})
+      : command_(&command),
+        values_(std::move(values)),
+        line_(std::move(line)) {}
 
   const Command& command() const { return *command_; }
+  /** All of it, as a shell takes it: "assay fit 'a b' --record". */
+  const std::string& line() const { return line_; }
 
   /** True if the option was given. */
   bool has(std::string_view name) const;
@@ -51,6 +55,7 @@ class Arguments {
  private:
   const Command* command_;
   Values values_;
+  std::string line_;
 };
 
 /** What to do instead of a command. */

@@ -13,6 +13,7 @@
 #include "assay/check/scan.h"
 #include "assay/cli/arguments.h"
 #include "assay/cli/output.h"
+#include "assay/cli/recording.h"
 #include "assay/cli/verbs.h"
 #include "assay/core/file.h"
 
@@ -91,6 +92,7 @@ int run(const Arguments& arguments, Output& output) {
   if (formats > 1) {
     throw UsageError("one of --json, --junit, --sarif and --markdown");
   }
+  Recording recording(arguments);
   ModelList list;
   for (const auto& path : arguments.all("MODEL")) {
     auto found = find_models(path);
@@ -124,7 +126,13 @@ int run(const Arguments& arguments, Output& output) {
     write_text(*file, to_text(to_json(profile_of(list.models.front()))));
   }
   print_all(reports, arguments, output);
-  return exit_code(worse(verdict, verdict_of(list)));
+  int code = exit_code(worse(verdict, verdict_of(list)));
+  for (const auto& report : reports) {
+    code = recording.keep(output, code, [&](const RecordTarget& target) {
+      return record(target, report);
+    });
+  }
+  return code;
 }
 
 }  // namespace
@@ -161,7 +169,8 @@ Command check_command() {
                   {.name = "--junit", .help = "JUnit XML, for CI servers"},
                   {.name = "--sarif", .help = "SARIF 2.1.0, for code scanning"},
                   {.name = "--markdown",
-                   .help = "a block for reference/DIAGNOSTICS.md"}},
+                   .help = "a block for reference/DIAGNOSTICS.md"},
+                  record_option()},
       .run = run};
 }
 

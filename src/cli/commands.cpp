@@ -21,6 +21,8 @@ std::span<const Command> commands() {
                                   learn_command(),
                                   decide_command(),
                                   tool_command(),
+                                  results_command(),
+                                  recall_command(),
                                   mcp_command()};
   return list;
 }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/cli/output.h"
+#include "assay/cli/recording.h"
 #include "assay/cli/sample_options.h"
 #include "assay/cli/verbs.h"
 
@@ -118,6 +119,7 @@ void print(const CompareReport& report, Output& output) {
 }
 
 int run(const Arguments& arguments, Output& output) {
+  Recording recording(arguments);
   CompareOptions options;
   options.weights = !arguments.flag("--no-weights");
   options.logits = !arguments.flag("--no-logits");
@@ -129,7 +131,10 @@ int run(const Arguments& arguments, Output& output) {
   } else {
     print(report, output);
   }
-  return report.equal() ? kSound : kFindings;
+  return recording.keep(
+      output,
+      report.equal() ? kSound : kFindings,
+      [&](const RecordTarget& target) { return record(target, report); });
 }
 
 }  // namespace
@@ -144,7 +149,8 @@ Command compare_command() {
           "file of `logits`. Exit 0 if they are equal, 1 if not.",
       .operands = {{"A", "the reference"}, {"B", "what is held against it"}},
       .options = {{.name = "--no-weights", .help = "leave the weights out"},
-                  {.name = "--no-logits", .help = "leave the logits out"}},
+                  {.name = "--no-logits", .help = "leave the logits out"},
+                  record_option()},
       .run = run};
   for (auto& option : sample_option_table("256")) {
     command.options.push_back(option);

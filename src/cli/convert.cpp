@@ -6,6 +6,7 @@
 #include "assay/cli/arguments.h"
 #include "assay/cli/convert_view.h"
 #include "assay/cli/output.h"
+#include "assay/cli/recording.h"
 #include "assay/cli/verbs.h"
 
 namespace assay::cli {
@@ -52,6 +53,7 @@ ConvertOptions options_of(const Arguments& arguments) {
 }
 
 int run(const Arguments& arguments, Output& output) {
+  Recording recording(arguments);
   auto report = convert(arguments.path("SRC"),
                         arguments.path("DST"),
                         options_of(arguments),
@@ -61,7 +63,10 @@ int run(const Arguments& arguments, Output& output) {
   } else {
     print(report, output);
   }
-  return has_errors(report.findings) ? kFindings : kSound;
+  return recording.keep(
+      output,
+      has_errors(report.findings) ? kFindings : kSound,
+      [&](const RecordTarget& target) { return record(target, report); });
 }
 
 }  // namespace
@@ -166,7 +171,8 @@ Command convert_command() {
                   {.name = "--force",
                    .help = "replace DST, at the end, in one step"},
                   {.name = "--no-verify",
-                   .help = "do not compare the logits of source and result"}},
+                   .help = "do not compare the logits of source and result"},
+                  record_option()},
       .run = run};
   for (auto& option :
        quantization_options("quantize to B bits; 0: keep what is there")) {

@@ -5,6 +5,7 @@
 
 #include "assay/cli/arguments.h"
 #include "assay/cli/output.h"
+#include "assay/cli/recording.h"
 #include "assay/cli/verbs.h"
 
 namespace assay::cli {
@@ -61,6 +62,7 @@ FitOptions options_of(const Arguments& arguments) {
 }
 
 int run(const Arguments& arguments, Output& output) {
+  Recording recording(arguments);
   auto options = options_of(arguments);
   auto path = arguments.path("MODEL");
   if (arguments.flag("--measure")) {
@@ -73,7 +75,10 @@ int run(const Arguments& arguments, Output& output) {
                                bytes_text(measured.measured),
                                100 * measured.error));
     }
-    return measured.estimate.fits ? kSound : kFindings;
+    return recording.keep(
+        output,
+        measured.estimate.fits ? kSound : kFindings,
+        [&](const RecordTarget& target) { return record(target, measured); });
   }
   auto report = fit(path, options);
   if (output.json()) {
@@ -81,7 +86,10 @@ int run(const Arguments& arguments, Output& output) {
   } else {
     print(report, output);
   }
-  return report.fits ? kSound : kFindings;
+  return recording.keep(
+      output,
+      report.fits ? kSound : kFindings,
+      [&](const RecordTarget& target) { return record(target, report); });
 }
 
 }  // namespace
@@ -130,7 +138,8 @@ Command fit_command() {
                    .fallback = "64",
                    .choices = "32 64 128"},
                   {.name = "--measure",
-                   .help = "run it, and say how far the estimate is off"}},
+                   .help = "run it, and say how far the estimate is off"},
+                  record_option()},
       .run = run};
 }
 

@@ -5,6 +5,7 @@
 
 #include "assay/cli/arguments.h"
 #include "assay/cli/output.h"
+#include "assay/cli/recording.h"
 #include "assay/cli/verbs.h"
 
 namespace assay::cli {
@@ -158,9 +159,14 @@ void print(const ModelReport& report, Output& output) {
 }
 
 int run(const Arguments& arguments, Output& output) {
+  Recording recording(arguments);
   Json all = Json::array();
+  int code = kSound;
   for (const auto& path : arguments.all("MODEL")) {
     auto report = inspect_path(path);
+    code = recording.keep(output, code, [&](const RecordTarget& target) {
+      return record(target, report);
+    });
     if (output.json()) {
       all.push_back(to_json(report));
     } else {
@@ -170,7 +176,7 @@ int run(const Arguments& arguments, Output& output) {
   if (output.json()) {
     output.print_json(all.size() == 1 ? all.front() : all);
   }
-  return kSound;
+  return code;
 }
 
 }  // namespace
@@ -186,7 +192,7 @@ Command inspect_command() {
                         "a folder, a .gguf or a .safetensors file",
                         true,
                         true}},
-          .options = {},
+          .options = {record_option()},
           .run = run};
 }
 

@@ -44,8 +44,9 @@ Command mcp_command() {
           .description =
               "A Model Context Protocol server on standard input and output, "
               "or over HTTP on this machine alone: inspect, check, fit, "
-              "compare, explain, task, learn and decide as tools, the "
-              "project's documents as resources. Speaks revision 2026-07-28 "
+              "compare, explain, results, recall, task, learn and decide as "
+              "tools, the project's documents as resources. Speaks revision "
+              "2026-07-28 "
               "and the older ones.",
           .operands = {},
           .options = {{.name = "--http",

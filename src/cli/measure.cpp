@@ -5,6 +5,7 @@
 
 #include "assay/arch/loaded_model.h"
 #include "assay/cli/output.h"
+#include "assay/cli/recording.h"
 #include "assay/cli/sample_options.h"
 #include "assay/cli/verbs.h"
 #include "assay/measure/bench.h"
@@ -23,6 +24,7 @@ std::vector<int> lengths(const Arguments& arguments) {
 }
 
 int run_bench(const Arguments& arguments, Output& output) {
+  Recording recording(arguments);
   BenchOptions options;
   options.prompt_lengths = lengths(arguments);
   options.decode_tokens = arguments.dimension("--decode");
@@ -30,9 +32,12 @@ int run_bench(const Arguments& arguments, Output& output) {
   options.prefill_chunk = arguments.dimension("--prefill-step-size");
   options.threads = arguments.dimension("--threads");
   auto report = bench(arguments.path("MODEL"), options, output.progress());
+  auto code = recording.keep(output, kSound, [&](const RecordTarget& target) {
+    return record(target, report, options);
+  });
   if (output.json()) {
     output.print_json(to_json(report));
-    return kSound;
+    return code;
   }
   output.heading(report.path.string());
   std::vector<std::vector<std::string>> rows = {
@@ -51,10 +56,11 @@ int run_bench(const Arguments& arguments, Output& output) {
       output.row(name, value);
     }
   }
-  return kSound;
+  return code;
 }
 
 int run_perplexity(const Arguments& arguments, Output& output) {
+  Recording recording(arguments);
   auto model = arch::load_model(arguments.path("MODEL"));
   auto sample = sample_tokens(model, sample_options(arguments));
   auto result = perplexity(model,
@@ -62,9 +68,12 @@ int run_perplexity(const Arguments& arguments, Output& output) {
                            {.window = arguments.dimension("--window"),
                             .stride = arguments.dimension("--stride")},
                            output.progress());
+  auto code = recording.keep(output, kSound, [&](const RecordTarget& target) {
+    return record(target, arguments.path("MODEL"), sample, result);
+  });
   if (output.json()) {
     output.print_json(to_json(result));
-    return kSound;
+    return code;
   }
   output.print(fmt::format(
       "perplexity {:.5f} (mean NLL {:.5f} +- {:.5f} nats; {} tokens of {} in "
@@ -76,7 +85,7 @@ int run_perplexity(const Arguments& arguments, Output& output) {
       sample.source,
       result.window,
       static_cast<double>(result.tokens) / result.seconds));
-  return kSound;
+  return code;
 }
 
 int run_kl(const Arguments& arguments, Output& output) {
@@ -84,6 +93,7 @@ int run_kl(const Arguments& arguments, Output& output) {
   if (!other) {
     throw UsageError("measure kl takes two models: the reference and another");
   }
+  Recording recording(arguments);
   auto reference = arch::load_model(arguments.path("MODEL"));
   auto candidate = arch::load_model(*other);
   auto sample = sample_tokens(reference, sample_options(arguments));
@@ -92,9 +102,17 @@ int run_kl(const Arguments& arguments, Output& output) {
                    sample.ids,
                    arguments.dimension("--window"),
                    output.progress());
+  auto code = recording.keep(output, kSound, [&](const RecordTarget& target) {
+    return record(target,
+                  arguments.path("MODEL"),
+                  *other,
+                  sample,
+                  arguments.dimension("--window"),
+                  result);
+  });
   if (output.json()) {
     output.print_json(to_json(result));
-    return kSound;
+    return code;
   }
   output.print(fmt::format(
       "KL {:.4e} nats a token (at most {:.4e}), top-1 agreement {:.2f}%, "
@@ -105,7 +123,7 @@ int run_kl(const Arguments& arguments, Output& output) {
       result.max_abs,
       result.positions,
       sample.source));
-  return kSound;
+  return code;
 }
 
 int run(const Arguments& arguments, Output& output) {
@@ -167,7 +185,8 @@ Command measure_command() {
                    .kind = integer,
                    .value = "N",
                    .help = "perplexity: between windows; 0: no overlap",
-                   .fallback = "0"}},
+                   .fallback = "0"},
+                  record_option()},
       .run = run};
   for (auto& option : sample_option_table("0")) {
     command.options.push_back(option);

@@ -1,30 +1,33 @@
 // The verbs of the project's memory: task, learn, decide, tool.
 
+#include "assay/cli/memory.h"
+
 #include <filesystem>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "assay/cli/arguments.h"
 #include "assay/cli/output.h"
 #include "assay/cli/verbs.h"
+#include "assay/core/platform.h"
 #include "assay/project/learnings.h"
 #include "assay/project/tasks.h"
 
 namespace assay::cli {
-namespace {
 
 project::Store open_store() {
   return project::Store(project::find_project(std::filesystem::current_path()));
 }
 
-std::string words(const Arguments& arguments, std::string_view name) {
+std::string joined_words(const Arguments& arguments, std::string_view name) {
   std::string text;
   for (const auto& word : arguments.all(name)) {
     text += (text.empty() ? "" : " ") + word;
   }
   return text;
 }
+
+namespace {
 
 char state_letter(project::TaskState state) {
   switch (state) {
@@ -73,7 +76,7 @@ int print_tasks(bool all, Output& output) {
 
 project::TaskView change_task(const std::string& what,
                               const Arguments& arguments) {
-  auto text = words(arguments, "TEXT-OR-ID");
+  auto text = joined_words(arguments, "TEXT-OR-ID");
   if (text.empty()) {
     throw UsageError(fmt::format("task {} takes a text or an id", what));
   }
@@ -112,7 +115,7 @@ int run_task(const Arguments& arguments, Output& output) {
 int run_learn(const Arguments& arguments, Output& output) {
   auto store = open_store();
   auto line = project::learn(
-      store, words(arguments, "TEXT"), arguments.flag("--failed"));
+      store, joined_words(arguments, "TEXT"), arguments.flag("--failed"));
   if (output.json()) {
     output.print_json({{"file", project::kLearningsFile}, {"line", line}});
   } else {
@@ -121,16 +124,25 @@ int run_learn(const Arguments& arguments, Output& output) {
   return kSound;
 }
 
+// Somebody at a terminal fills in what the options left out.
+bool wants_editor(const Arguments& arguments, const Output& output) {
+  bool whole = arguments.has("--rationale") && arguments.has("--trade-off") &&
+               arguments.has("--validation");
+  return !whole && !output.json() && is_terminal(0) && is_terminal(1);
+}
+
 int run_decide(const Arguments& arguments, Output& output) {
   auto store = open_store();
-  auto view = project::decide(
-      store,
-      {.title = words(arguments, "TITLE"),
-       .rationale = arguments.maybe_text("--rationale").value_or(""),
-       .trade_off = arguments.maybe_text("--trade-off").value_or(""),
-       .validation = arguments.maybe_text("--validation").value_or(""),
-       .date = {},
-       .supersedes = arguments.maybe_text("--supersedes").value_or("")});
+  project::Decision decision = {
+      .title = joined_words(arguments, "TITLE"),
+      .rationale = arguments.maybe_text("--rationale").value_or(""),
+      .trade_off = arguments.maybe_text("--trade-off").value_or(""),
+      .validation = arguments.maybe_text("--validation").value_or(""),
+      .date = {},
+      .supersedes = arguments.maybe_text("--supersedes").value_or("")};
+  auto view = wants_editor(arguments, output)
+                  ? project::decide_in_editor(store, decision)
+                  : project::decide(store, decision);
   if (output.json()) {
     output.print_json(to_json(view));
   } else {
@@ -201,7 +213,8 @@ Command decide_command() {
       .description =
           "Into reference/LEARNINGS.md, or as docs/decisions/NNNN-title.md "
           "(MADR) where that folder exists. One that supersedes another links "
-          "both.",
+          "both. At a terminal, what the options leave out is asked for in "
+          "$VISUAL or $EDITOR.",
       .operands = {{"TITLE", "what was decided", true, true}},
       .options = {text_option("--rationale", "TEXT", "why"),
                   text_option("--trade-off", "TEXT", "what it costs"),

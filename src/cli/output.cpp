@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "assay/core/finding_json.h"
 #include "assay/core/platform.h"
 
 namespace assay::cli {
@@ -40,17 +41,6 @@ Style style_of(Severity severity) {
       break;
   }
   return Style::dim;
-}
-
-// Text that came out of a file must not drive the terminal.
-std::string printable(std::string_view text) {
-  std::string result;
-  for (char c : text) {
-    auto byte = static_cast<unsigned char>(c);
-    bool control = (byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f;
-    result += control ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
-  }
-  return result;
 }
 
 }  // namespace
@@ -99,6 +89,14 @@ void Output::print_findings(const std::vector<Finding>& findings) {
   }
 }
 
+void Output::answer(const std::vector<Finding>& findings) {
+  if (json_) {
+    print_json({{"findings", to_json(findings)}});
+  } else {
+    print_findings(findings);
+  }
+}
+
 void Output::row(std::string_view label, std::string_view value) {
   print(fmt::format("{} {}\n",
                     styled(Style::dim, fmt::format("{:<16}", label)),
@@ -111,6 +109,16 @@ void Output::heading(std::string_view text) {
 
 Progress Output::progress() const {
   return quiet_ ? Progress() : terminal_progress();
+}
+
+std::string printable(std::string_view text) {
+  std::string result;
+  for (char c : text) {
+    auto byte = static_cast<unsigned char>(c);
+    bool control = (byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f;
+    result += control ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
+  }
+  return result;
 }
 
 size_t display_width(std::string_view text) {

@@ -34,6 +34,9 @@ class Output {
   /** Findings as text; warnings and errors with cause and remedy. */
   void print_findings(const std::vector<Finding>& findings);
 
+  /** Findings as the whole answer, as text or JSON. */
+  void answer(const std::vector<Finding>& findings);
+
   /** "label   value", the labels of one width. */
   void row(std::string_view label, std::string_view value);
   void heading(std::string_view text);
@@ -51,6 +54,10 @@ class Output {
  * in `right` to the right. The first row is the head. */
 std::string table(const std::vector<std::vector<std::string>>& rows,
                   const std::vector<size_t>& right = {});
+
+/** Text that came out of a file must not drive the terminal: its control
+ * characters in words. */
+std::string printable(std::string_view text);
 
 /** Columns that a text takes on a terminal. */
 size_t display_width(std::string_view text);

@@ -89,6 +89,30 @@ void add_operand(CLI::App& app,
   }
 }
 
+// A word as a shell takes it.
+std::string shell_word(std::string_view word) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+      "-_./,:=+@%";
+  if (!word.empty() &&
+      word.find_first_not_of(kPlain) == std::string_view::npos) {
+    return std::string(word);
+  }
+  std::string quoted = "'";
+  for (char c : word) {
+    quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  }
+  return quoted + "'";
+}
+
+std::string shell_line(int argc, const char* const* argv) {
+  std::string line = "assay";
+  for (int index = 1; index < argc; ++index) {
+    line += " " + shell_word(argv[index]);
+  }
+  return line;
+}
+
 }  // namespace
 
 Request parse(int argc, const char* const* argv) {
@@ -160,7 +184,9 @@ Request parse(int argc, const char* const* argv) {
   std::erase_if(values[std::string(request.command->name)],
                 [](const auto& entry) { return entry.second.empty(); });
   request.arguments.emplace(
-      *request.command, std::move(values[std::string(request.command->name)]));
+      *request.command,
+      std::move(values[std::string(request.command->name)]),
+      shell_line(argc, argv));
   return request;
 }
 

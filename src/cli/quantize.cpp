@@ -5,6 +5,7 @@
 
 #include "assay/cli/convert_view.h"
 #include "assay/cli/output.h"
+#include "assay/cli/recording.h"
 #include "assay/cli/sample_options.h"
 #include "assay/cli/verbs.h"
 
@@ -93,6 +94,7 @@ QuantizeOptions options_of(const Arguments& arguments) {
 }
 
 int run(const Arguments& arguments, Output& output) {
+  Recording recording(arguments);
   auto report = quantize(arguments.path("SRC"),
                          arguments.path("DST"),
                          options_of(arguments),
@@ -102,7 +104,10 @@ int run(const Arguments& arguments, Output& output) {
   } else {
     print(report, output);
   }
-  return has_errors(report.findings) ? kFindings : kSound;
+  return recording.keep(
+      output,
+      has_errors(report.findings) ? kFindings : kSound,
+      [&](const RecordTarget& target) { return record(target, report); });
 }
 
 }  // namespace
@@ -136,7 +141,8 @@ Command quantize_command() {
                   {.name = "--allow-larger",
                    .help = "let the result be larger than the source"},
                   {.name = "--force",
-                   .help = "replace DST, at the end, in one step"}},
+                   .help = "replace DST, at the end, in one step"},
+                  record_option()},
       .run = run};
   for (auto& option :
        quantization_options("the same bits for all; 0: the mode's own")) {

@@ -23,5 +23,7 @@ Command task_command();
 Command learn_command();
 Command decide_command();
 Command tool_command();
+Command results_command();
+Command recall_command();
 
 }  // namespace assay::cli

@@ -15,12 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-int number(const Json& arguments, const char* name, int fallback) {
-  auto entry = arguments.find(name);
-  return entry == arguments.end() ? fallback
-                                  : static_cast<int>(entry->get<double>());
-}
-
 /** Where a path that an agent names lies. */
 class Paths {
  public:

@@ -3,10 +3,14 @@
 
 #include <fmt/format.h>
 
+#include "assay/core/finding_json.h"
 #include "assay/mcp/assay_server.h"
 #include "assay/mcp/tool_parts.h"
 #include "assay/project/learnings.h"
+#include "assay/project/recall.h"
+#include "assay/project/results.h"
 #include "assay/project/tasks.h"
+#include "assay/project/trends.h"
 
 namespace assay::mcp {
 namespace fs = std::filesystem;
@@ -130,10 +134,116 @@ Tool decide_tool(const fs::path& root) {
           }};
 }
 
+Json results_listed(const project::Ledger& ledger,
+                    const project::ResultFilter& filter,
+                    size_t limit) {
+  auto list = project::list_results(ledger, filter, limit);
+  auto figures = Json::array();
+  for (const auto& point : list.points) {
+    auto json = to_json(point);
+    json["figure"] = project::label(point);
+    json["unit"] = point.value->unit;
+    json["kind"] = point.run->kind;
+    figures.push_back(std::move(json));
+  }
+  return {{"figures", std::move(figures)},
+          {"left_out", list.left_out},
+          {"findings", to_json(ledger.findings)}};
+}
+
+Json ask_results(const fs::path& root, const Json& arguments) {
+  project::Store store(root);
+  auto ledger = project::read_ledger(store);
+  auto action = text_of(arguments, "action");
+  project::ResultFilter filter = {.kind = text_of(arguments, "kind"),
+                                  .model = text_of(arguments, "model"),
+                                  .what = text_of(arguments, "figure"),
+                                  .since = {}};
+  if (action == "list") {
+    auto limit = static_cast<size_t>(number(arguments, "limit", 20));
+    return as_result(results_listed(ledger, filter, limit));
+  }
+  if (action == "check") {
+    auto findings = project::regression_findings(ledger, filter);
+    findings.insert(
+        findings.end(), ledger.findings.begin(), ledger.findings.end());
+    return as_result({{"findings", to_json(findings)}});
+  }
+  auto a = text_of(arguments, "run");
+  auto b = text_of(arguments, "other");
+  if (a.empty() || (action == "compare" && b.empty())) {
+    auto result = text_result(fmt::format(
+        "{} needs {}", action, action == "show" ? "run" : "run and other"));
+    result["isError"] = true;
+    return result;
+  }
+  const auto& run = project::find_run(ledger, a);
+  return as_result(action == "show" ? to_json(run)
+                                    : to_json(project::compare_runs(
+                                          run, project::find_run(ledger, b))));
+}
+
+Tool results_tool(const fs::path& root) {
+  return {.name = "results",
+          .title = "What was measured",
+          .description =
+              "Recorded figures with their conditions: list them; show a run; "
+              "compare two (difference, noise, what else differs); check for "
+              "regressions. A run is an id, latest or latest~N.",
+          .input_schema = closed(
+              {{"action",
+                one_of("what to do", {"list", "show", "compare", "check"})},
+               {"run", word("show, compare: a run")},
+               {"other", word("compare: the later run")},
+               {"kind", word("only these: bench, perplexity...")},
+               {"model", word("only models with this in name or path")},
+               {"figure", word("only figures with this in their name")},
+               {"limit", whole("list: the newest N", 1, 1000)}},
+              {"action"}),
+          .call = [root](const Json& arguments, Request&) {
+            return ask_results(root, arguments);
+          }};
+}
+
+Tool recall_tool(const fs::path& root) {
+  return {.name = "recall",
+          .title = "Search the project's memory",
+          .description =
+              "Full-text search over tasks, learnings, decisions, failed "
+              "approaches, diagnostics and results, best first, with file and "
+              "line. Ask it before trying something: it may have failed.",
+          .input_schema = closed(
+              {{"words", word("what to look for; \"a phrase\"")},
+               {"kind",
+                one_of("only these",
+                       {"task", "decision", "failed", "result", "text"})},
+               {"limit", whole("most passages", 1, 100)}},
+              {"words"}),
+          .call = [root](const Json& arguments, Request&) {
+            project::RecallOptions options;
+            options.limit = static_cast<size_t>(number(arguments, "limit", 10));
+            if (auto kind = project::recall_kind(text_of(arguments, "kind"))) {
+              options.kinds.push_back(*kind);
+            }
+            auto found = project::recall(
+                project::Store(root), text_of(arguments, "words"), options);
+            auto hits = Json::array();
+            for (const auto& hit : found.hits) {
+              hits.push_back(to_json(hit));
+            }
+            return as_result({{"hits", std::move(hits)},
+                              {"findings", to_json(found.findings)}});
+          }};
+}
+
 }  // namespace
 
 std::vector<Tool> memory_tools(const fs::path& project) {
-  return {task_tool(project), learn_tool(project), decide_tool(project)};
+  return {results_tool(project),
+          recall_tool(project),
+          task_tool(project),
+          learn_tool(project),
+          decide_tool(project)};
 }
 
 }  // namespace assay::mcp

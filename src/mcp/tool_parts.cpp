@@ -34,6 +34,12 @@ Json one_of(const char* description, Json words) {
           {"enum", std::move(words)}};
 }
 
+int number(const Json& arguments, const char* name, int fallback) {
+  auto entry = arguments.find(name);
+  return entry == arguments.end() ? fallback
+                                  : static_cast<int>(entry->get<double>());
+}
+
 Json as_result(Json report) {
   auto text = report.dump(-1, ' ', false, Json::error_handler_t::replace);
   return text_result(std::move(text), std::move(report));

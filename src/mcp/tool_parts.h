@@ -16,6 +16,9 @@ Json one_of(const char* description, Json words);
 /** An object that has these properties and no others. */
 Json closed(Json properties, Json required);
 
+/** The integer of that name in a tool's arguments. */
+int number(const Json& arguments, const char* name, int fallback);
+
 /** A report as text, compact since agents pay by the token, and as data. */
 Json as_result(Json report);
 

@@ -4,6 +4,7 @@
 
 #include "assay/core/file.h"
 #include "assay/mcp/assay_server.h"
+#include "assay/project/results.h"
 
 #include "support.h"
 
@@ -155,6 +156,15 @@ TEST_CASE("what is written stays within the project") {
     CHECK(tool["annotations"]["readOnlyHint"] == !writes);
   }
 
+  // What was written is found again.
+  auto found =
+      call(server, "recall", {{"words", "drifts most"}, {"kind", "decision"}});
+  auto hits = found["result"]["structuredContent"]["hits"];
+  REQUIRE(hits.size() == 1);
+  CHECK(hits[0]["file"] == "reference/LEARNINGS.md");
+  CHECK(call(server, "recall", {{"words", "* -"}})["result"]["isError"] ==
+        true);
+
   // A link out of the project is not written through.
   auto outside = fs::path(ASSAY_BUILD_DIR) / "mcp-outside.md";
   write_text(outside, "untouched\n");
@@ -164,4 +174,42 @@ TEST_CASE("what is written stays within the project") {
              "task",
              {{"action", "add"}, {"task", "x"}})["result"]["isError"] == true);
   CHECK(read_text(outside) == "untouched\n");
+}
+
+TEST_CASE("results are listed, shown, compared, and regressions named") {
+  auto project = fs::path(ASSAY_BUILD_DIR) / "mcp-results";
+  fs::remove_all(project);
+  fs::create_directories(project);
+  assay::project::Store store(project);
+  assay::project::Run run;
+  run.kind = "bench";
+  run.model = {"m", "m", "h"};
+  run.values = {{.what = "decode 64",
+                 .value = 70,
+                 .unit = "tokens/s",
+                 .spread = 1,
+                 .runs = 5,
+                 .better = assay::project::Better::more}};
+  assay::project::record(store, run);
+  run.values[0].value = 35;
+  assay::project::record(store, run);
+  Server server(assay_server(project));
+  auto ask = [&](Json arguments) {
+    return call(server, "results", std::move(arguments))["result"];
+  };
+  auto figures = ask({{"action", "list"}})["structuredContent"]["figures"];
+  REQUIRE(figures.size() == 2);
+  CHECK(figures[1]["value"] == 35);
+  CHECK(figures[1]["change"] == "worse");
+  auto shown = ask({{"action", "show"}, {"run", figures[0]["id"]}});
+  CHECK(shown["structuredContent"]["kind"] == "bench");
+  auto compared =
+      ask({{"action", "compare"}, {"run", "latest~1"}, {"other", "latest"}});
+  CHECK(compared["structuredContent"]["values"][0]["ratio"] == 0.5);
+  auto findings = ask({{"action", "check"}})["structuredContent"]["findings"];
+  REQUIRE(findings.size() == 1);
+  CHECK(findings[0]["id"] == "results.regression");
+  CHECK(ask({{"action", "show"}})["isError"] == true);
+  CHECK(ask({{"action", "show"}, {"run", "no such"}})["isError"] == true);
+  CHECK(ask({{"action", "list"}, {"limit", 0}})["isError"] == true);
 }

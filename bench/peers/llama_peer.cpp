@@ -15,12 +15,11 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <llama.h>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
-
-#include <llama.h>
 
 namespace {
 
@@ -147,11 +146,8 @@ double negative_log_likelihood(const float* logits, int size, int id) {
 }
 
 // Windows side by side, every position but a window's first is scored.
-void perplexity(const char* path,
-                int threads,
-                int window,
-                size_t limit,
-                const char* file) {
+void perplexity(
+    const char* path, int threads, int window, size_t limit, const char* file) {
   std::ifstream in(file);
   std::string text{std::istreambuf_iterator<char>(in), {}};
   Session session(path, threads, window, window);
@@ -179,10 +175,10 @@ void perplexity(const char* path,
     std::vector<double> losses(static_cast<size_t>(count));
 #pragma omp parallel for num_threads(threads)
     for (int32_t i = 0; i < count - 1; ++i) {
-      losses[static_cast<size_t>(i)] = negative_log_likelihood(
-          llama_get_logits_ith(session.context, i),
-          session.vocabulary(),
-          ids[first + static_cast<size_t>(i) + 1]);
+      losses[static_cast<size_t>(i)] =
+          negative_log_likelihood(llama_get_logits_ith(session.context, i),
+                                  session.vocabulary(),
+                                  ids[first + static_cast<size_t>(i) + 1]);
     }
     for (double loss : losses) {
       sum += loss;
@@ -191,12 +187,13 @@ void perplexity(const char* path,
     llama_batch_free(batch);
   }
   double seconds = now() - start;
-  std::printf("{\"tokens\": %zu, \"scored\": %zu, \"perplexity\": %.6f, "
-              "\"rate\": [%.6g]}\n",
-              ids.size(),
-              scored,
-              std::exp(sum / static_cast<double>(scored)),
-              static_cast<double>(ids.size()) / seconds);
+  std::printf(
+      "{\"tokens\": %zu, \"scored\": %zu, \"perplexity\": %.6f, "
+      "\"rate\": [%.6g]}\n",
+      ids.size(),
+      scored,
+      std::exp(sum / static_cast<double>(scored)),
+      static_cast<double>(ids.size()) / seconds);
 }
 
 void first(const char* path, int threads, const char* text) {
@@ -211,7 +208,8 @@ void quantize(const char* from, const char* to, const std::string& type) {
   params.allow_requantize = true;
   params.pure = true;
   // As in the model that all are made from.
-  params.token_embedding_type = type == "q4_0" ? GGML_TYPE_Q8_0 : GGML_TYPE_COUNT;
+  params.token_embedding_type =
+      type == "q4_0" ? GGML_TYPE_Q8_0 : GGML_TYPE_COUNT;
   params.ftype = type == "q4_0"   ? LLAMA_FTYPE_MOSTLY_Q4_0
                  : type == "q8_0" ? LLAMA_FTYPE_MOSTLY_Q8_0
                                   : LLAMA_FTYPE_MOSTLY_F16;

@@ -3,6 +3,7 @@
 //! panics. The work is in the modules and knows nothing of C.
 
 mod bounded;
+mod byte_pairs;
 mod chat;
 mod methods;
 mod python_json;

@@ -4,6 +4,8 @@
 use serde_json::json;
 use tokenizers::models::ModelWrapper;
 
+use crate::byte_pairs::BytePairTokenizer;
+
 /// No vocabulary comes near it (XLM-V: 901,629); ids beyond are a broken or
 /// hostile file, and whoever allocates by vocabulary size would pay for it.
 const ID_LIMIT: u32 = 1 << 24;
@@ -27,6 +29,15 @@ fn vocab_size_of(inner: &tokenizers::Tokenizer) -> Result<usize, String> {
     }
 }
 
+/// The same where the model is read by `byte_pairs`, which has seen the ids.
+fn byte_pairs(json: &[u8]) -> Option<(tokenizers::Tokenizer, usize)> {
+    let read = serde_json::from_slice::<BytePairTokenizer>(json).ok()?;
+    let added = read.get_added_tokens_decoder();
+    let added = added.keys().map(|id| *id as usize + 1).max().unwrap_or(0);
+    let vocab_size = read.get_model().ids().max(added);
+    (vocab_size <= ID_LIMIT as usize).then(|| (read.into(), vocab_size))
+}
+
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     vocab_size: usize,
@@ -34,11 +45,17 @@ pub struct Tokenizer {
 
 impl Tokenizer {
     pub fn from_json(json: &[u8]) -> Result<Self, String> {
-        let mut inner = tokenizers::Tokenizer::from_bytes(json)
-            .map_err(|e| e.to_string())?;
+        let (mut inner, vocab_size) = match byte_pairs(json) {
+            Some(read) => read,
+            None => {
+                let inner = tokenizers::Tokenizer::from_bytes(json)
+                    .map_err(|e| e.to_string())?;
+                let vocab_size = vocab_size_of(&inner)?;
+                (inner, vocab_size)
+            }
+        };
         inner.with_truncation(None).map_err(|e| e.to_string())?;
         inner.with_padding(None);
-        let vocab_size = vocab_size_of(&inner)?;
         Ok(Tokenizer { inner, vocab_size })
     }
 

@@ -108,15 +108,6 @@ std::vector<int32_t> test_ids(const ModelReport& report,
   return ids;
 }
 
-// Rotary settings that change with the length need no cache to agree.
-void shorten_for_cache(const nn::LanguageModel& model,
-                       std::vector<int32_t>& ids) {
-  while (ids.size() > kAlone + 1 &&
-         model.cache_outdated(1, static_cast<int>(ids.size()))) {
-    ids.pop_back();
-  }
-}
-
 // Mean surprise of each token given those before, in nats.
 double mean_nll(const mx::array& logits, std::span<const int32_t> ids) {
   int count = static_cast<int>(ids.size()) - 1;
@@ -132,6 +123,9 @@ void hold_decoding(Findings& findings,
                    std::span<const int32_t> ids) {
   size_t first = ids.size() - kAlone;
   auto caches = loaded.model().make_caches();
+  for (auto& cache : caches) {  // single steps are rotated as the whole was
+    cache.expect(static_cast<int>(ids.size()));
+  }
   auto prompt = loaded.model()(arch::to_array(ids.first(first)), &caches);
   mx::eval(prompt);
   for (size_t i = first; i < ids.size(); ++i) {
@@ -165,7 +159,6 @@ Inference inference(const ModelFiles& model,
   Inference result;
   auto loaded = arch::load_model(model.path);
   auto ids = test_ids(report, tokenizer);
-  shorten_for_cache(loaded.model(), ids);
   result.tokens = ids.size();
   auto logits = arch::logits(loaded.model(), ids);
   if (!mx::all(mx::isfinite(logits)).item<bool>()) {

@@ -44,10 +44,6 @@ mx::array prefill(const nn::LanguageModel& model,
   }
   for (size_t start = 0; start < ids.size();) {
     size_t count = std::min(ids.size() - start, static_cast<size_t>(chunk));
-    if (model.cache_outdated(static_cast<int>(start + count),
-                             static_cast<int>(ids.size()))) {
-      count = ids.size() - start;
-    }
     auto hidden =
         model.hidden(arch::to_array(ids.subspan(start, count)), &caches);
     last = mx::slice(hidden,

@@ -29,17 +29,12 @@ mx::array hidden_states(const nn::LanguageModel& model,
     return all;
   }
   auto caches = model.make_caches();
-  for (auto& cache : caches) {
+  for (auto& cache : caches) {  // pieces are rotated as the whole would be
     cache.expect(static_cast<int>(ids.size()));
   }
   std::vector<mx::array> pieces;
   for (size_t start = 0; start < ids.size();) {
     size_t count = std::min(ids.size() - start, kPositions);
-    // Where a longer context is rotated otherwise, it must be run whole.
-    if (model.cache_outdated(static_cast<int>(start + count),
-                             static_cast<int>(ids.size()))) {
-      count = ids.size() - start;
-    }
     auto piece =
         model.hidden(arch::to_array(ids.subspan(start, count)), &caches);
     pieces.push_back(mx::squeeze(piece, 0));

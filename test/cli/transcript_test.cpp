@@ -5,22 +5,17 @@
 // $GOLDEN is test/golden, `assay` the program just built.
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
-#include <sstream>
+#include <span>
 #include <string>
-#include <sys/wait.h>
 #include <vector>
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
-#include "assay/core/file.h"
-#include "assay/core/platform.h"
+#include "program.h"
 
 using namespace assay;
+using namespace assay::test;
 namespace fs = std::filesystem;
 
 namespace {
@@ -30,15 +25,6 @@ struct Step {
   std::vector<std::string> expected;
   int exit_code = 0;
 };
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) {
-    lines.push_back(line);
-  }
-  return lines;
-}
 
 std::vector<Step> read_transcript(const fs::path& file) {
   std::vector<Step> steps;
@@ -59,36 +45,6 @@ std::vector<Step> read_transcript(const fs::path& file) {
     }
   }
   return steps;
-}
-
-struct Result {
-  std::vector<std::string> lines;
-  int exit_code = -1;
-};
-
-Result run(const fs::path& folder, const std::string& command) {
-  auto script = fmt::format(
-      "cd '{}' && export GOLDEN='{}/golden' NO_COLOR=1 PATH='{}':\"$PATH\" && "
-      "{{ {}\n}} 2>stderr.txt",
-      folder.string(),
-      ASSAY_TEST_DIR,
-      fs::path(ASSAY_PROGRAM).parent_path().string(),
-      command);
-  Result result;
-  std::FILE* pipe = popen(script.c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string text;
-  std::array<char, 4096> buffer;
-  while (auto count = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
-    text.append(buffer.data(), count);
-  }
-  int status = pclose(pipe);
-  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  result.lines = lines_of(text);
-  while (!result.lines.empty() && result.lines.back().empty()) {
-    result.lines.pop_back();
-  }
-  return result;
 }
 
 bool line_matches(std::string_view pattern, std::string_view line) {
@@ -136,10 +92,7 @@ std::string joined(const std::vector<std::string>& lines) {
 }
 
 void play(const fs::path& file) {
-  auto folder = fs::temp_directory_path() / fmt::format("assay-cli-{}-{}",
-                                                        file.stem().string(),
-                                                        platform::process_id());
-  fs::create_directories(folder);
+  auto folder = own_folder(file.stem().string());
   for (const auto& step : read_transcript(file)) {
     auto result = run(folder, step.command);
     CAPTURE(file.filename().string());

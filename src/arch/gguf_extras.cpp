@@ -1,5 +1,6 @@
 #include "assay/arch/gguf_extras.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -34,7 +35,55 @@ void add_latent_attention(const Architecture& architecture,
   set("key_length_mla", plain + rotated);
 }
 
+// Which layers slide, where an architecture's GGUFs have a key for it: the
+// period, or a list where there is none.
+void add_window_pattern(const Architecture& architecture,
+                        const Json& config,
+                        GgufMetadata& metadata) {
+  bool has_key =
+      std::ranges::find(architecture.gguf_keys,
+                        kWindowPatternKey,
+                        &GgufKey::gguf) != architecture.gguf_keys.end();
+  if (!has_key) {
+    return;
+  }
+  auto reader = ConfigReader(config, "config.json");
+  auto key =
+      std::string(architecture.gguf) + ".attention." + "sliding_window_pattern";
+  auto types = reader.maybe_texts("layer_types");
+  if (!types) {
+    auto pattern = reader.integer(  // as the tree takes it; 0: all slide
+        {"sliding_window_pattern", "_sliding_window_pattern"});
+    metadata.set(key, gguf_u32(static_cast<uint32_t>(pattern)));
+  } else if (auto pattern = window_pattern(*types)) {
+    metadata.set(key, gguf_u32(static_cast<uint32_t>(*pattern)));
+  } else {
+    std::vector<uint64_t> sliding;
+    for (const auto& type : *types) {
+      sliding.push_back(type == "sliding_attention" ? 1 : 0);
+    }
+    metadata.set(
+        key,
+        {GgufValue::Type::array, GgufValue::Type::boolean, std::move(sliding)});
+  }
+}
+
 }  // namespace
+
+std::optional<int> window_pattern(const std::vector<std::string>& layer_types) {
+  auto full = std::ranges::find(layer_types, "full_attention");
+  if (full == layer_types.end()) {
+    return std::nullopt;
+  }
+  auto period = static_cast<size_t>(full - layer_types.begin()) + 1;
+  for (size_t i = 0; i < layer_types.size(); ++i) {
+    bool slides = (i + 1) % period != 0;
+    if (layer_types[i] != (slides ? "sliding_attention" : "full_attention")) {
+      return std::nullopt;
+    }
+  }
+  return static_cast<int>(period);
+}
 
 GgufMetadata gguf_metadata(const Architecture& architecture,
                            const Json& config) {
@@ -52,9 +101,16 @@ GgufMetadata gguf_metadata(const Architecture& architecture,
       whole[name] = Json(whole[other]);
     }
   }
+  // GPT-2's own rule where the field is null.
+  if (whole.contains("n_embd") &&
+      (!whole.contains("n_inner") || whole["n_inner"].is_null())) {
+    whole["n_inner"] =
+        4 * ConfigReader(whole, "config.json").dimension("n_embd");
+  }
   auto metadata =
       metadata_from_config(whole, architecture.gguf, architecture.gguf_keys);
   add_latent_attention(architecture, whole, metadata);
+  add_window_pattern(architecture, whole, metadata);
   return metadata;
 }
 

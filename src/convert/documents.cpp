@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <array>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "assay/arch/gguf_extras.h"
+#include "assay/formats/config_reader.h"
 #include "assay/text/tokenizer.h"
 
 namespace assay::conversion {
@@ -106,6 +109,27 @@ void add_rope(Json& config, const Json& rope, const char* theta) {
   set_absent(config, "rope_scaling", scaling);
 }
 
+void add_window_pattern(Json& config, std::vector<Finding>& findings) {
+  constexpr auto* kField = "sliding_window_pattern";
+  if (config.contains("_sliding_window_pattern")) {
+    set_absent(config, kField, config["_sliding_window_pattern"]);
+  }
+  auto types = ConfigReader(config, "config.json").maybe_texts("layer_types");
+  if (!types ||
+      std::ranges::find(*types, "sliding_attention") == types->end()) {
+    return;
+  }
+  if (auto pattern = arch::window_pattern(*types)) {
+    config[kField] = *pattern;
+  } else if (config.contains(kField)) {
+    findings.push_back(make_finding(
+        "convert.no-window-pattern",
+        fmt::format("config field '{}'", kField),
+        "the layers that layer_types names",
+        fmt::format("{}, and no number says the same", config[kField].dump())));
+  }
+}
+
 }  // namespace
 
 Json result_config(Json config,
@@ -114,8 +138,13 @@ Json result_config(Json config,
   config.erase("quantization");
   config.erase("quantization_config");
   if (!dtype.empty()) {
-    const char* field = config.contains("dtype") ? "dtype" : "torch_dtype";
-    config[field] = dtype;
+    bool newer = config.contains("dtype");
+    if (newer) {
+      config["dtype"] = dtype;
+    }
+    if (!newer || config.contains("torch_dtype")) {
+      config["torch_dtype"] = dtype;
+    }
   }
   if (quantization) {
     config["quantization"] = to_json(*quantization);
@@ -124,7 +153,7 @@ Json result_config(Json config,
   return config;
 }
 
-void add_older_spelling(Json& config) {
+void add_older_spelling(Json& config, std::vector<Finding>& findings) {
   if (auto rope = config.find("rope_scaling");
       rope != config.end() && rope->is_object()) {
     if (rope->contains("rope_type")) {
@@ -136,10 +165,7 @@ void add_older_spelling(Json& config) {
   if (config.contains("dtype")) {
     set_absent(config, "torch_dtype", config["dtype"]);
   }
-  if (config.contains("_sliding_window_pattern")) {
-    set_absent(
-        config, "sliding_window_pattern", config["_sliding_window_pattern"]);
-  }
+  add_window_pattern(config, findings);
   if (config.contains("moe_intermediate_size") &&
       config.contains("num_local_experts")) {
     set_absent(config, "num_experts", config["num_local_experts"]);

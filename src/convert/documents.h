@@ -23,9 +23,11 @@ Json result_config(Json config,
 
 /** Adds what an older reader looks for and the config says in the spelling of
  * transformers 5 (rope_parameters to rope_theta and rope_scaling, dtype to
- * torch_dtype...). Replaces nothing. mlx-lm 0.32 reads only the older one, and
- * takes defaults for what it does not find. */
-void add_older_spelling(Json& config);
+ * torch_dtype...). mlx-lm 0.32 reads only the older one, and takes defaults for
+ * what it does not find. Replaces only a "sliding_window_pattern" that
+ * "layer_types", which both versions of transformers go by, contradicts; where
+ * no pattern says the same, that is a finding. */
+void add_older_spelling(Json& config, std::vector<Finding>& findings);
 
 /** Everything but config.json: copies of a folder's files, or what a GGUF's
  * metadata gives. A tokenizer that cannot be made goes to `findings`. */

@@ -1,14 +1,18 @@
 #include <algorithm>
+#include <cmath>
+#include <map>
 
 #include <fmt/format.h>
 #include <mlx/ops.h>
 #include <mlx/transforms.h>
+#include <nlohmann/json.hpp>
 
 #include "assay/arch/gguf_extras.h"
 #include "assay/convert/exports_common.h"
 #include "assay/formats/ggml.h"
 #include "assay/formats/ggml_from_mlx.h"
 #include "assay/nn/steps.h"
+#include "assay/nn/tensor_scale.h"
 #include "assay/text/tokenizer_to_gguf.h"
 
 namespace assay::conversion {
@@ -21,6 +25,9 @@ struct GgufGroup {
   ExportGroup group;
   DType dtype = DType::f32;
   bool exact_blocks = false;  ///< the stored quantization, rewritten
+  /** Blocks of a GGUF that go into the new one as they lie, and the factors
+   * that stand beside them. */
+  std::vector<const TensorInfo*> copied = {};
 };
 
 std::optional<DType> asked_type(const ConvertOptions& options) {
@@ -100,6 +107,31 @@ std::optional<DType> exact_type(const Job& job, ExportGroup& group) {
   return common;
 }
 
+// The tensors of a GGUF that hold the group in blocks, under the names that
+// they get; none where that is not so.
+std::vector<const TensorInfo*> blocks_as_stored(const Job& job,
+                                                const ExportGroup& group) {
+  std::vector<const TensorInfo*> tensors;
+  if (job.files.container != Container::gguf || job.files.big_endian) {
+    return tensors;
+  }
+  for (const auto& tensor : group.tensors) {
+    const auto* stored = job.files.find(tensor.name);
+    if (stored == nullptr || stored->shape != tensor.shape ||
+        !is_block_quantized(stored->dtype) ||
+        (!tensors.empty() && stored->dtype != tensors.front()->dtype)) {
+      return {};
+    }
+    tensors.push_back(stored);
+  }
+  for (size_t i = 0; i < group.tensors.size(); ++i) {
+    if (const auto* scale = nn::tensor_scale(job.files, *tensors[i])) {
+      tensors.push_back(scale);
+    }
+  }
+  return tensors;
+}
+
 bool is_matrix(const ExportGroup& group) {
   return std::ranges::all_of(
       group.rows, [](const auto& rows) { return rows->spec().quantizable(); });
@@ -121,6 +153,13 @@ class GgufPlanner {
     }
     const auto& rows = *planned.group.rows.front();
     planned.dtype = float_.value_or(rows.float_type());
+    auto stored = blocks_as_stored(job_, planned.group);
+    if (!stored.empty() &&
+        asked_.value_or(stored.front()->dtype) == stored.front()->dtype) {
+      planned.dtype = stored.front()->dtype;
+      planned.copied = std::move(stored);
+      return planned;
+    }
     if (asked_) {
       auto width = planned.group.tensors.front().shape.back();
       if (width % info(*asked_).elements == 0) {
@@ -181,6 +220,13 @@ void write_blocks(const Job& job, GgufGroup& planned, const Sink& sink) {
   }
 }
 
+void copy_blocks(const Job& job, const GgufGroup& planned, const Sink& sink) {
+  for (const auto* tensor : planned.copied) {
+    sink(job.data.bytes(*tensor));
+    job.data.release(*tensor);
+  }
+}
+
 // The tokenizer as the source has it, or made from its tokenizer.json.
 void add_tokenizer(const Job& job,
                    GgufMetadata& metadata,
@@ -222,27 +268,99 @@ GgufMetadata make_metadata(const Job& job,
   return metadata;
 }
 
-// What the file says, read as any reader would: another architecture, or a
-// setting that has no key, is told.
+bool same_value(const Json& a, const Json& b) {
+  if (!a.is_number() || !b.is_number()) {
+    return a == b;
+  }
+  double x = a.get<double>(), y = b.get<double>();  // GGUF holds float32
+  return std::abs(x - y) <= 1e-6 * std::max(std::abs(x), std::abs(y));
+}
+
+// Fields that come back with another value: what the format, or its readers,
+// take from elsewhere. Names and token ids are no settings.
+void tell_fields(const Json& config,
+                 const Json& written,
+                 std::vector<Finding>& findings) {
+  for (const auto& [field, value] : written.items()) {
+    bool setting = value.is_number() || value.is_boolean();
+    if (!setting || field.ends_with("_token_id") || !config.contains(field)) {
+      continue;
+    }
+    const auto& own = config[field];
+    if (own.type() == value.type() || (own.is_number() && value.is_number())) {
+      if (!same_value(own, value)) {
+        findings.push_back(make_finding("gguf.no-equivalent",
+                                        fmt::format("config field '{}'", field),
+                                        own.dump(),
+                                        fmt::format("{}, as readers of the "
+                                                    "file will have it",
+                                                    value.dump())));
+        findings.back().severity = Severity::warning;
+      }
+    }
+  }
+}
+
+// "3 of 32 layers with a window of 4096" and the like.
+std::string describe_windows(const arch::Tree& tree) {
+  auto shapes = tree.model->cache_shapes();
+  std::map<int, int> layers;
+  for (const auto& shape : shapes) {
+    layers[shape.window] += shape.window > 0 ? 1 : 0;
+  }
+  std::string text;
+  for (auto [window, count] : layers) {
+    if (window > 0) {
+      text += fmt::format("{}{} of {} layers with a window of {}",
+                          text.empty() ? "" : ", ",
+                          count,
+                          shapes.size(),
+                          window);
+    }
+  }
+  return text.empty() ? "no layer with a window" : text;
+}
+
+// What the file says, read as any reader would: a setting that has no key is
+// told, and parameters that nobody would find are refused.
 void check_reading(const Job& job,
                    const std::filesystem::path& file,
                    std::vector<Finding>& findings) {
   auto written = open_model(file);
   auto tree = arch::build_tree(written);
-  if (tree.architecture != job.tree.architecture) {
-    findings.push_back(make_finding(
-        "gguf.no-equivalent",
-        "config field 'model_type'",
-        fmt::format("a GGUF that is read as {}",
-                    job.tree.architecture->model_type),
-        fmt::format("it is read as {}", tree.architecture->model_type)));
+  tell_fields(job.tree.config, tree.config, findings);
+  auto windows = [](const arch::Tree& of) {
+    std::vector<int> sizes;
+    for (const auto& shape : of.model->cache_shapes()) {
+      sizes.push_back(shape.window);
+    }
+    return sizes;
+  };
+  if (windows(tree) != windows(job.tree)) {
+    findings.push_back(
+        make_finding("gguf.no-equivalent",
+                     "sliding windows",
+                     describe_windows(job.tree),
+                     fmt::format("{}, as {} is read from a GGUF",
+                                 describe_windows(tree),
+                                 tree.architecture->model_type)));
     findings.back().severity = Severity::warning;
   }
   auto data = TensorData(written);
   auto reader = nn::WeightReader(written, tree.config);
   for (const auto& spec : tree.parameters) {
-    if (!spec.optional() || reader.locate(spec)) {
-      ParameterRows(spec, reader, data);  // throws if it cannot be read
+    if (spec.optional() && !reader.locate(spec)) {
+      continue;
+    }
+    try {
+      ParameterRows(spec, reader, data);
+    } catch (const Error& error) {
+      const auto& found = error.finding();
+      fail("gguf.no-equivalent",
+           spec.name,
+           "a layer that every reader of this architecture's GGUFs builds",
+           fmt::format(
+               "{}: {}, found {}", found.where, found.expected, found.actual));
     }
   }
 }
@@ -273,6 +391,12 @@ ExportSize export_gguf(const Job& job,
       size.bytes +=
           byte_size(planned.dtype, element_count(tensor.shape).value()).value();
     }
+    auto names = planned.group.tensors.size();
+    for (size_t i = names; i < planned.copied.size(); ++i) {
+      const auto& scale = *planned.copied[i];
+      entries.push_back({scale.name, scale.dtype, scale.shape});
+      size.bytes += scale.bytes;
+    }
   }
   check_space(file.parent_path(), size.bytes);
   auto factors = arch::gguf_rope_factors(job.tree.config);
@@ -288,7 +412,9 @@ ExportSize export_gguf(const Job& job,
   };
   for (auto& planned : groups) {
     Change change;
-    if (planned.exact_blocks) {
+    if (!planned.copied.empty()) {
+      copy_blocks(job, planned, sink);
+    } else if (planned.exact_blocks) {
       write_blocks(job, planned, sink);
     } else {
       change = write_floats(job, planned.group, planned.dtype, sink);

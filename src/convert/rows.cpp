@@ -12,6 +12,7 @@
 #include "assay/formats/affine.h"
 #include "assay/kernels/pool.h"
 #include "assay/nn/steps.h"
+#include "assay/nn/tensor_scale.h"
 
 namespace assay::conversion {
 namespace mx = mlx::core;
@@ -99,9 +100,11 @@ void ParameterRows::choose_kind() {
     return;
   }
   bool alike = std::ranges::all_of(tensors, [&](const TensorInfo* tensor) {
-    return tensor->dtype == first.dtype && tensor->shape == first.shape;
+    return tensor->dtype == first.dtype && tensor->shape == first.shape &&
+           nn::tensor_scale(reader_->model(), *tensor) == nullptr;
   });
-  // F8_E4M3 has scales in a tensor of its own, which the reader applies.
+  // F8_E4M3 has scales in a tensor of its own, which the reader applies, as do
+  // some NVFP4 blocks.
   bool direct = alike && whole_rows && first.dtype != DType::f8_e4m3 &&
                 !reader_->model().big_endian;
   kind_ = direct ? Kind::direct : Kind::array;

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "assay/nn/steps.h"
+#include "assay/nn/tensor_scale.h"
 
 namespace assay {
 namespace {
@@ -72,6 +73,9 @@ std::vector<const TensorInfo*> tensors_of(const ModelFiles& model,
   for (const auto* tensor : location.tensors) {
     if (const auto* scales = model.find(tensor->name + "_scale_inv")) {
       tensors.push_back(scales);
+    }
+    if (const auto* scale = nn::tensor_scale(model, *tensor)) {
+      tensors.push_back(scale);
     }
   }
   for (const auto* extra : {location.scales, location.biases}) {

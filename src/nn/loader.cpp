@@ -12,6 +12,7 @@
 #include "assay/formats/ggml.h"
 #include "assay/kernels/pool.h"
 #include "assay/nn/steps.h"
+#include "assay/nn/tensor_scale.h"
 
 namespace assay::nn {
 namespace mx = mlx::core;
@@ -97,7 +98,21 @@ Finding mismatch(const TensorInfo& tensor, std::string expected) {
 // columns ("weight_scale_inv" beside them).
 constexpr int kFp8Block = 128;
 
+// True for one factor, or one for each expert of a stack.
+bool scales_all(const TensorInfo& scale, const TensorInfo& tensor) {
+  return scale.dtype == DType::f32 && scale.shape.size() == 1 &&
+         (scale.shape[0] == 1 ||
+          (tensor.shape.size() == 3 && scale.shape[0] == tensor.shape[0]));
+}
+
 }  // namespace
+
+const TensorInfo* tensor_scale(const ModelFiles& model,
+                               const TensorInfo& tensor) {
+  return tensor.dtype == DType::nvfp4
+             ? model.find(std::string(module_path(tensor.name)) + ".scale")
+             : nullptr;
+}
 
 WeightReader::WeightReader(const ModelFiles& model, const Json& config)
     : model_(model),
@@ -223,6 +238,10 @@ std::vector<Finding> WeightReader::check(const ParameterSpec& spec,
                                       "a floating-point or quantized type",
                                       std::string(name(tensor->dtype))));
     }
+    if (const auto* scale = tensor_scale(model_, *tensor);
+        scale != nullptr && !scales_all(*scale, *tensor)) {
+      findings.push_back(mismatch(*scale, "one F32 factor, or one an expert"));
+    }
     if (tensor->dtype == DType::f8_e4m3 &&
         model_.find(tensor->name + "_scale_inv") == nullptr) {
       findings.push_back(make_finding("quantization.undeclared",
@@ -277,6 +296,12 @@ array WeightReader::values(const TensorInfo& tensor, bool borrow) {
         mx::repeat(values(*scales, false), kFp8Block, 0), kFp8Block, 1);
     return result * mx::slice(factors, {0, 0}, result.shape());
   }
+  if (const auto* scale = tensor_scale(model_, tensor)) {
+    auto factors = values(*scale, false);
+    auto each = mx::Shape(result.ndim(), 1);
+    each.front() = factors.shape(0);
+    return result * mx::reshape(factors, each);
+  }
   return result;
 }
 
@@ -306,7 +331,8 @@ std::optional<kernels::Weight> WeightReader::read_blocks(
   const auto& tensors = location.tensors;
   auto dtype = tensors.front()->dtype;
   auto alike = [&](const TensorInfo* tensor) {
-    return tensor->dtype == dtype && tensor->shape == tensors.front()->shape;
+    return tensor->dtype == dtype && tensor->shape == tensors.front()->shape &&
+           tensor_scale(model_, *tensor) == nullptr;
   };
   if (!spec.quantizable() || model_.big_endian || !ggml::mlx_form(dtype) ||
       !std::ranges::all_of(tensors, alike) ||

@@ -90,6 +90,35 @@ TEST_CASE("every architecture keeps its logits from a Hugging Face folder") {
   }
 }
 
+TEST_CASE("readers that go by a window pattern find that of layer_types") {
+  TemporaryFolder temporary("window-pattern");
+  auto converted = [&](const char* name,
+                       const std::vector<const char*>& types) {
+    auto from = temporary / (std::string(name) + "-source");
+    fs::copy(kGolden / "arch/gemma3_text-rope-linear", from);
+    auto config = parse_json(read_text(from / "config.json"), "config.json");
+    config["layer_types"] = types;
+    write_text(from / "config.json", config.dump());
+    return convert(from, temporary / name, quietly());
+  };
+  auto pattern = [&](const char* name) {
+    return parse_json(read_text(temporary / name / "config.json"), name)
+        .at("sliding_window_pattern");
+  };
+  constexpr const char* kFull = "full_attention";
+  constexpr const char* kSliding = "sliding_attention";
+  // The config says 6 in a field that only counts without layer_types.
+  CHECK(converted("third", {kSliding, kSliding, kFull}).findings.empty());
+  CHECK(pattern("third") == 3);
+  CHECK(converted("second", {kSliding, kFull, kSliding}).findings.empty());
+  CHECK(pattern("second") == 2);
+  // Nothing says that the first layer alone attends to all.
+  auto none = converted("first", {kFull, kSliding, kSliding});
+  REQUIRE(none.findings.size() == 1);
+  CHECK(none.findings[0].id == "convert.no-window-pattern");
+  CHECK(pattern("first") == 6);
+}
+
 TEST_CASE("every GGUF keeps its logits") {
   TemporaryFolder temporary("gguf-to-mlx");
   for (const auto& folder : golden_models()) {
@@ -230,7 +259,10 @@ TEST_CASE("a type asked for is the type written, and its error is told") {
   auto options = quietly();
   options.dtype = "bfloat16";
   auto report = convert(kLlama, temporary / "to", options);
-  for (const auto& tensor : open_model(temporary / "to").tensors) {
+  auto written = open_model(temporary / "to");
+  CHECK(written.config.at("dtype") == "bfloat16");  // transformers 5, and 4
+  CHECK(written.config.at("torch_dtype") == "bfloat16");
+  for (const auto& tensor : written.tensors) {
     CHECK(tensor.dtype == DType::bf16);
   }
   CHECK(!report.changed.empty());

@@ -23,6 +23,16 @@ ConvertOptions to_format(ConvertTarget target) {
   return options;
 }
 
+// What the target format has no word for.
+std::vector<Finding> untold(const ConvertReport& report) {
+  std::vector<Finding> findings;
+  std::ranges::copy_if(
+      report.findings, std::back_inserter(findings), [](const Finding& one) {
+        return one.id == "gguf.no-equivalent";
+      });
+  return findings;
+}
+
 ConvertOptions bits(int bits, int group) {
   auto options = to_format(ConvertTarget::mlx);
   options.bits = bits;
@@ -64,11 +74,69 @@ TEST_CASE("every architecture goes to GGUF and keeps its logits") {
         folder / (differs ? "golden.gguf.safetensors" : "golden.safetensors");
     CHECK(logits_error(file, golden) <= 1e-4f);
     // A setting that the format cannot say is told.
-    bool told = std::ranges::find(report.findings,
-                                  "gguf.no-equivalent",
-                                  &Finding::id) != report.findings.end();
-    CHECK(told == differs);
+    CHECK(untold(report).empty() == !differs);
   }
+}
+
+TEST_CASE("windows that GGUF has no key for are told, and so is the drift") {
+  TemporaryFolder temporary("gguf-windows");
+  auto options = to_format(ConvertTarget::gguf);
+  options.verify = true;
+  auto folder = kGolden / "arch/qwen2-sliding";
+  auto report = convert(folder, temporary / "model.gguf", options);
+  CHECK(!untold(report).empty());
+  CHECK(std::ranges::find(report.findings,
+                          "convert.other-logits",
+                          &Finding::id) != report.findings.end());
+}
+
+TEST_CASE("settings that come back otherwise are told") {
+  TemporaryFolder temporary("gguf-settings");
+  // Gemma's GGUFs have no key for the scale of queries.
+  auto report = convert(kGolden / "arch/gemma2-scalar",
+                        temporary / "gemma2.gguf",
+                        to_format(ConvertTarget::gguf));
+  auto found = untold(report);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].where == "config field 'query_pre_attn_scalar'");
+  CHECK(found[0].expected == "24");
+}
+
+TEST_CASE("GGUFs of Gemma 3 say which layers slide") {
+  TemporaryFolder temporary("gguf-pattern");
+  constexpr const char* kFull = "full_attention";
+  constexpr const char* kSliding = "sliding_attention";
+  for (const auto& types : {std::vector{kSliding, kSliding, kFull},
+                            std::vector{kFull, kSliding, kSliding},
+                            std::vector{kSliding, kSliding, kSliding}}) {
+    auto from = temporary / "source";
+    fs::remove_all(from);
+    fs::copy(kGolden / "arch/gemma3_text-rope-linear", from);
+    auto config = parse_json(read_text(from / "config.json"), "config.json");
+    config["layer_types"] = types;
+    config["query_pre_attn_scalar"] = config["head_dim"];
+    write_text(from / "config.json", config.dump());
+    auto options = to_format(ConvertTarget::gguf);
+    options.force = true;
+    auto file = temporary / "model.gguf";
+    CHECK(untold(convert(from, file, options)).empty());
+    auto written = arch::build_tree(open_model(file));
+    auto shapes = written.model->cache_shapes();
+    for (size_t i = 0; i < types.size(); ++i) {
+      CHECK((shapes.at(i).window > 0) == (types[i] == kSliding));
+    }
+  }
+}
+
+TEST_CASE("layers that GGUF's readers would not find are refused") {
+  TemporaryFolder temporary("gguf-layers");
+  auto to = temporary / "model.gguf";
+  CHECK(error_id([&] {
+          convert(kGolden / "arch/qwen3_moe-mixed",
+                  to,
+                  to_format(ConvertTarget::gguf));
+        }) == "gguf.no-equivalent");
+  CHECK(!fs::exists(to));
 }
 
 TEST_CASE("MLX to GGUF to MLX keeps exact forms bit by bit") {

@@ -157,6 +157,20 @@ std::unique_ptr<nn::GatedMlp> gated_mlp(const ConfigReader& config,
                                         bias);
 }
 
+std::unique_ptr<nn::LanguageModel> upper_windows_model(
+    const ConfigReader& config, const nn::AttentionConfig& attention) {
+  using Block = nn::PreNormBlock<nn::GatedMlp>;
+  auto sliding = sliding_layers(config, upper_layers_slide);
+  return std::make_unique<nn::CausalLm<Block>>(
+      causal_lm_config(config), [&](int layer) {
+        auto own = attention;
+        if (sliding[static_cast<size_t>(layer)]) {
+          own.window = config.dimension("sliding_window");
+        }
+        return std::make_unique<Block>(own, own.norm_eps, gated_mlp(config));
+      });
+}
+
 namespace {
 
 std::vector<float> read_floats(const ModelFiles& model,

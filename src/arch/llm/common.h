@@ -28,6 +28,10 @@ std::vector<bool> sliding_layers(const ConfigReader& config,
  * set; then those from "max_window_layers" on. */
 bool upper_layers_slide(const ConfigReader& config, int layer);
 
+/** Llama's blocks, with windows on the layers that Qwen's fields name. */
+std::unique_ptr<nn::LanguageModel> upper_windows_model(
+    const ConfigReader& config, const nn::AttentionConfig& attention);
+
 /** True if the embedding is the output head. transformers writes the field
  * whenever it is false. */
 bool tied_embeddings(const ConfigReader& config);

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "assay/arch/gguf_extras.h"
 #include "assay/arch/list.h"
 #include "assay/arch/llm/gemma_block.h"
 
@@ -10,9 +11,11 @@ namespace assay::arch {
 namespace {
 
 bool all_but_nth_slide(const ConfigReader& config, int layer) {
-  auto pattern =
-      config.integer({"sliding_window_pattern", "_sliding_window_pattern"});
-  return (layer + 1) % pattern != 0;
+  const auto names = {std::string_view("sliding_window_pattern"),
+                      std::string_view("_sliding_window_pattern")};
+  // 0 is how GGUFs say "all".
+  return config.integer(names) == 0 ||
+         (layer + 1) % config.dimension(names) != 0;
 }
 
 nn::RopeConfig sliding_rope(const ConfigReader& config) {
@@ -35,9 +38,29 @@ std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
                      sliding_rope(config));
 }
 
-void finish_gguf(Json& config, const ModelFiles&) {
+// A period, or a flag for each layer.
+void read_window_pattern(Json& config, const GgufMetadata& metadata) {
+  constexpr std::string_view kKey = "gemma3.attention.sliding_window_pattern";
+  const auto* value = metadata.find(kKey);
+  if (value == nullptr) {
+    return;
+  }
+  if (value->type != GgufValue::Type::array) {
+    config["sliding_window_pattern"] = *metadata.integer(kKey);
+    return;
+  }
+  config["layer_types"] = Json::array();
+  auto flags = metadata.integers(kKey).value();
+  for (auto sliding : flags) {
+    config["layer_types"].push_back(sliding != 0 ? "sliding_attention"
+                                                 : "full_attention");
+  }
+}
+
+void finish_gguf(Json& config, const ModelFiles& model) {
   constexpr int kLayersOf27b = 62;
   gemma_query_scale_from_gguf(config, kLayersOf27b);
+  read_window_pattern(config, *model.gguf);
 }
 
 }  // namespace
@@ -47,6 +70,7 @@ Architecture gemma3_text() {
           .class_name = "Gemma3ForCausalLM",
           .gguf = "gemma3",
           .build = build,
+          .gguf_keys = {{kWindowPatternKey, ""}},
           .gguf_constants = R"({"hidden_activation": "gelu_pytorch_tanh",
                                 "sliding_window_pattern": 6,
                                 "rope_local_base_freq": 10000.0,

@@ -7,21 +7,10 @@
 namespace assay::arch {
 namespace {
 
-using Block = nn::PreNormBlock<nn::GatedMlp>;
-
 std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
-  auto base = attention_config(config);
-  base.qkv_bias = true;
-  auto sliding = sliding_layers(config, upper_layers_slide);
-  return std::make_unique<nn::CausalLm<Block>>(
-      causal_lm_config(config), [&](int layer) {
-        auto attention = base;
-        if (sliding[static_cast<size_t>(layer)]) {
-          attention.window = config.dimension("sliding_window");
-        }
-        return std::make_unique<Block>(
-            attention, attention.norm_eps, gated_mlp(config));
-      });
+  auto attention = attention_config(config);
+  attention.qkv_bias = true;
+  return upper_windows_model(config, attention);
 }
 
 }  // namespace

@@ -17,11 +17,26 @@ constexpr std::array kEntries = {
         "Putting the result in place would touch the source.",
         "Choose a destination beside the source."},
     CatalogueEntry{
+        "convert.no-window-pattern",
+        warning,
+        "The layers with a sliding window follow no pattern of one number",
+        "mlx-lm goes by sliding_window_pattern, transformers and Assay by the "
+        "list layer_types.",
+        "In mlx-lm some layers of this model will have the wrong window, or "
+        "it will not load; nothing is wrong elsewhere."},
+    CatalogueEntry{
         "convert.no-way-back",
         error,
         "The target format cannot hold a parameter of the model",
         "Not every layout can be said in every format.",
         "Convert to another format, or to one with floating-point values."},
+    CatalogueEntry{
+        "convert.other-logits",
+        error,
+        "No value changed, but the result computes something else",
+        "The target format cannot say a setting of this model (a window on "
+        "some layers, a kind of rotary scaling), or says it otherwise.",
+        "Do not use the result; convert to another format."},
     CatalogueEntry{"convert.option",
                    error,
                    "An option of a conversion has no such value, or does not "

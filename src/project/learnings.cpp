@@ -253,7 +253,8 @@ void link_back(Store& store,
   });
 }
 
-void expect_whole(const Decision& decision) {
+// With its date; throws where words are missing.
+Decision whole(Decision decision) {
   for (const auto* text : {&decision.title,
                            &decision.rationale,
                            &decision.trade_off,
@@ -263,6 +264,10 @@ void expect_whole(const Decision& decision) {
   if (decision.title.find_first_of("\r\n") != std::string::npos) {
     fail("project.empty", "decision", "a title of one line", decision.title);
   }
+  if (decision.date.empty()) {
+    decision.date = today();
+  }
+  return decision;
 }
 
 const DecisionView* find_title(const std::vector<DecisionView>& all,
@@ -353,11 +358,7 @@ std::vector<DecisionView> list_decisions(const Store& store) {
 }
 
 DecisionView decide(Store& store, const Decision& given) {
-  auto decision = given;
-  expect_whole(decision);
-  if (decision.date.empty()) {
-    decision.date = today();
-  }
+  auto decision = whole(given);
   auto guard = Store::Guard(store);
   auto all = list_decisions(store);
   if (const auto* there = find_title(all, decision.title)) {
@@ -395,11 +396,7 @@ DecisionView decide(Store& store, const Decision& given) {
 DecisionView record_decision(Store& store,
                              std::string_view id,
                              const Decision& given) {
-  auto decision = given;
-  expect_whole(decision);
-  if (decision.date.empty()) {
-    decision.date = today();
-  }
+  auto decision = whole(given);
   auto guard = Store::Guard(store);
   auto all = list_decisions(store);
   const auto* there = find_title(all, decision.title);

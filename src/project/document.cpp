@@ -187,6 +187,14 @@ std::vector<Block> Document::blocks() const {
   return found;
 }
 
+bool Document::opens_block(size_t line_index) const {
+  if (lines_[line_index].kind != LineKind::html) {
+    return false;
+  }
+  auto mark = mark_of(line(line_index));
+  return !mark.empty() && !is_close(mark);
+}
+
 const Heading* Document::find_heading(std::string_view title) const {
   const Heading* found = nullptr;
   auto wanted = to_lower(trim(title));

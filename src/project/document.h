@@ -80,6 +80,9 @@ class Document {
   const std::vector<Task>& tasks() const { return tasks_; }
   /** Throws Error project.ambiguous where marks do not pair up. */
   std::vector<Block> blocks() const;
+  /** True for the opening mark of a block: at the end of a section it belongs
+   * to the next one, whose heading is inside the block. */
+  bool opens_block(size_t line) const;
 
   /** The heading of that title (case of ASCII aside); none: null. Throws Error
    * project.ambiguous where several have it. */

@@ -36,7 +36,8 @@ size_t end_of_section(const Document& document, const Heading& heading) {
   auto range = document.section(heading);
   auto end = range.last;
   while (end > range.first &&
-         document.lines()[end - 1].kind == LineKind::blank) {
+         (document.lines()[end - 1].kind == LineKind::blank ||
+          document.opens_block(end - 1))) {
     --end;
   }
   return end;

@@ -112,7 +112,8 @@ size_t place_in(const Document& document, LineRange range) {
     if (document.lines()[line].kind == LineKind::heading) {
       break;
     }
-    if (document.lines()[line].kind != LineKind::blank) {
+    if (document.lines()[line].kind != LineKind::blank &&
+        !document.opens_block(line)) {
       place = line + 1;
     }
   }

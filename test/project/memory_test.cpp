@@ -6,6 +6,7 @@
 
 #include "assay/core/file.h"
 #include "assay/core/finding.h"
+#include "assay/project/blocks.h"
 #include "assay/project/learnings.h"
 #include "assay/project/tasks.h"
 
@@ -90,6 +91,39 @@ TEST_CASE("code that is never closed hides no learning: it is refused") {
   CHECK(failure([&] { record_decision(project.store, "d", kDecision); }) ==
         "project.ambiguous");
   CHECK(project.read("reference/LEARNINGS.md") == "# L\n\n```\ncode\n");
+}
+
+TEST_CASE("nothing is put into a block that begins the next section") {
+  for (const auto* title : {"Insights", "Failed Approaches", "Decisions"}) {
+    CAPTURE(std::string(title));
+    Project project;
+    project.write("reference/LEARNINGS.md",
+                  std::string("# L\n\n## ") + title + "\n");
+    project.write("TODO.md", "# T\n\n## Next\n");
+    auto write = [&] {
+      for (const auto& file : {kLearningsFile, kTasksFile}) {
+        project.store.edit(file, [](Document& document) {
+          write_block(document, "a", {"## Architecture: m", "", "- b"});
+        });
+      }
+    };
+    write();
+    learn(project.store, "x", false);
+    learn(project.store, "y", true);
+    decide(project.store, kDecision);
+    record_decision(project.store,
+                    "d",
+                    {.title = "Other",
+                     .rationale = "r",
+                     .trade_off = "t",
+                     .validation = "v",
+                     .date = {},
+                     .supersedes = {}});
+    add_task(project.store, "z", "Next");
+    CHECK_NOTHROW(write());
+    CHECK(list_decisions(project.store).size() == 2);
+    CHECK(list_tasks(project.store).front().section.back() == "Next");
+  }
 }
 
 TEST_CASE("a decision is read as it was written, and superseding links both") {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
-#include <set>
+#include <unordered_set>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -260,14 +260,17 @@ Ledger parse_ledger(std::string_view text) {
   Ledger ledger;
   auto padded = simdjson::padded_string(text);
   dom::parser parser;
-  std::set<std::string, std::less<>> seen;
+  std::unordered_set<std::string_view> seen;
   size_t begin = 0;
   for (int line = 1; begin < text.size(); ++line) {
     auto end = std::min(text.find('\n', begin), text.size());
     auto content = text.substr(begin, end - begin);
     auto at = begin;
     begin = end + 1;
-    if (trim(content).empty() || content == "\r") {
+    if (content.ends_with('\r')) {
+      content.remove_suffix(1);
+    }
+    if (trim(content).empty()) {
       continue;
     }
     try {
@@ -280,7 +283,7 @@ Ledger parse_ledger(std::string_view text) {
       auto run = run_of(entry);
       run.line = line;
       // The same line of two branches that git put together is one run.
-      if (seen.insert(fmt::format("{} {}", run.id, content)).second) {
+      if (seen.insert(trim(content)).second) {
         ledger.runs.push_back(std::move(run));
       }
     } catch (const Malformed& problem) {

@@ -83,7 +83,7 @@ void render(Document& document, const Ledger& ledger) {
     document.insert(0, {"# Results"});
   }
   std::map<std::string, std::vector<Series>> kinds;
-  for (auto& series : series_of(ledger)) {
+  for (auto& series : series_of(ledger, {}, Judged::newest)) {
     kinds[series.newest().run->kind].push_back(std::move(series));
   }
   for (const auto& [kind, series] : kinds) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <span>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -65,7 +66,7 @@ double difference_of(double before, double now) {
   return same ? 0 : now - before;
 }
 
-void judge(Point& point, const std::vector<Point>& before) {
+void judge(Point& point, std::span<const Point> before) {
   if (before.empty()) {
     return;
   }
@@ -99,24 +100,28 @@ void judge(Point& point, const std::vector<Point>& before) {
                            point.value->better);
 }
 
+void add_part(std::string& key, std::string_view part) {
+  key += '\x1f';
+  key += part;
+}
+
 void add_facts(std::string& key, const Facts& facts) {
   for (const auto& [name, value] : facts) {
-    key += fmt::format("\x1f{}\x1e{}", name, value);
+    add_part(key, name);
+    add_part(key, value);
   }
 }
 
 // What must be equal for two values to be of one series.
 std::string key_of(const Run& run, const ResultValue& value) {
-  auto key =
-      fmt::format("{}\x1f{}\x1f{}\x1f{}",
-                  run.kind,
-                  run.model.path.empty() ? run.model.name : run.model.path,
-                  value.what,
-                  value.unit);
+  auto key = run.kind;
+  add_part(key, run.model.path.empty() ? run.model.name : run.model.path);
+  add_part(key, value.what);
+  add_part(key, value.unit);
   add_facts(key, run.settings);
   add_facts(key, value.settings);
   for (const auto* machine : {"processor", "device", "threads"}) {
-    key += fmt::format("\x1f{}", fact(run.conditions, machine));
+    add_part(key, fact(run.conditions, machine));
   }
   return key;
 }
@@ -146,7 +151,7 @@ ValueComparison compare_values(const ResultValue& a, const ResultValue& b) {
   ValueComparison result{a.what, a.unit, a.value, b.value};
   Point before{.run = nullptr, .value = &a};
   Point now{.run = nullptr, .value = &b};
-  judge(now, {before});
+  judge(now, std::span(&before, 1));
   result.difference = difference_of(a.value, b.value);
   result.ratio = b.value / a.value;
   result.tolerance = now.tolerance;
@@ -190,7 +195,8 @@ bool passes(const ResultValue& value, const ResultFilter& filter) {
 }
 
 std::vector<Series> series_of(const Ledger& ledger,
-                              const ResultFilter& filter) {
+                              const ResultFilter& filter,
+                              Judged judged) {
   std::map<std::string, Series> all;
   for (const auto& run : ledger.runs) {
     if (!passes(run, filter)) {
@@ -198,15 +204,18 @@ std::vector<Series> series_of(const Ledger& ledger,
     }
     for (const auto& value : run.values) {
       if (passes(value, filter)) {
-        auto& points = all[key_of(run, value)].points;
-        Point point{.run = &run, .value = &value};
-        judge(point, points);
-        points.push_back(point);
+        all[key_of(run, value)].points.push_back(
+            {.run = &run, .value = &value});
       }
     }
   }
   std::vector<Series> series;
   for (auto& [key, one] : all) {
+    auto points = std::span(one.points);
+    auto first = judged == Judged::all ? 0 : points.size() - 1;
+    for (auto index = first; index < points.size(); ++index) {
+      judge(points[index], points.first(index));
+    }
     series.push_back(std::move(one));
   }
   return series;
@@ -214,7 +223,7 @@ std::vector<Series> series_of(const Ledger& ledger,
 
 std::vector<Series> regressions(const Ledger& ledger,
                                 const ResultFilter& filter) {
-  auto all = series_of(ledger, filter);
+  auto all = series_of(ledger, filter, Judged::newest);
   std::erase_if(all, [](const Series& series) {
     return series.newest().change != Change::worse;
   });

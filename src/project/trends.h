@@ -59,9 +59,13 @@ struct ResultFilter {
 bool passes(const Run& run, const ResultFilter& filter);
 bool passes(const ResultValue& value, const ResultFilter& filter);
 
+/** Which points are held against those before them. */
+enum class Judged { all, newest };
+
 /** All series, by kind, model and figure. The ledger must outlive them. */
 std::vector<Series> series_of(const Ledger& ledger,
-                              const ResultFilter& filter = {});
+                              const ResultFilter& filter = {},
+                              Judged judged = Judged::all);
 
 /** Those whose newest value is worse beyond noise. */
 std::vector<Series> regressions(const Ledger& ledger,

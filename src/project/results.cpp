@@ -63,10 +63,10 @@ Recorded record(Store& store, Run run) {
   if (!parsed.findings.empty()) {
     throw Error(parsed.findings.front());
   }
+  let_git_merge(store);
   store.rewrite(kLedgerFile, [&](const std::string& now) {
     return now.find(line) != std::string::npos ? now : with_line(now, line);
   });
-  let_git_merge(store);
   auto ledger = read_ledger(store);
   return {find_run(ledger, parsed.runs.front().id),
           refresh_view(store, ledger)};

@@ -68,7 +68,7 @@ std::string ledger_text() {
                       {"threads", "2"},
                       {"assay", "0.1.0"}};
     run.values = {{.what = "decode 64",
-                   .value = 70 + number % 7,
+                   .value = static_cast<double>(70 + number % 7),
                    .unit = "tokens/s",
                    .spread = 1.5,
                    .runs = 5,

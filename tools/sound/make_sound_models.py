@@ -16,7 +16,7 @@ from common import OUT, write_json
 
 V5 = transformers.__version__.startswith("5")
 DIALECT = ["llava", "qwen2_vl", "gemma3"]
-MODULES = ["language", "vlm"] + (["diffusion", "adapters", "checkpoints", "gguf_kinds", "onnx_models"] if V5 else [])
+MODULES = ["language", "vlm"] + (["diffusion", "adapters", "checkpoints", "gguf_kinds", "onnx_models", "quantized"] if V5 else [])
 
 
 def kinds():
@@ -46,6 +46,10 @@ NOTES = {
     "kohya-lora": ("adapter", "the same in kohya's names, with alphas and ss_ metadata"),
     "xlabs-lora": ("adapter", "XLabs' processors of ../flux"), "mlx-dora": ("adapter", "one layer, two keys, of ../llama"),
     "gguf-lora": ("adapter", "as llama.cpp's converter names it, of ../llama"),
+    "llama-gptq": ("quantized", "GPTQ, 4 bits, groups of 32"), "llama-awq": ("quantized", "AWQ, 4 bits, groups of 32"),
+    "llama-fp8": ("quantized", "F8_E4M3 with a scale a block of 16 by 16"),
+    "llama-bnb-4bit": ("quantized", "bitsandbytes, NF4"), "llama-bnb-8bit": ("quantized", "bitsandbytes, int8"),
+    "llama-compressed": ("quantized", "compressed-tensors, 4 bits, groups of 32"),
     "llama-mlx-4bit": ("quantized", "affine, 4 bits, groups of 32"),
     "llama-mlx-mxfp4": ("quantized", "mxfp4"),
     "bert": ("encoder", ""), "t5": ("encoder-decoder", ""), "llama": ("text", "the base of adapters and quantized copies"),
@@ -74,6 +78,8 @@ def maker(path):
         return f"diffusers {diffusers.__version__}"
     for prefix, made in (("gguf", "gguf-py"), ("mmproj", "gguf-py"), ("imatrix", "gguf-py"), ("onnx", "onnx"), ("mlx-dora", f"mlx-lm {mlx_lm.__version__}"), ("xlabs", "safetensors"), ("checkpoint", "safetensors"),
                          ("llama-mlx", f"mlx-lm {mlx_lm.__version__}"), ("mlx-lora", f"mlx-lm {mlx_lm.__version__}"),
+                         ("llama-gptq", "torch, the codes packed here"), ("llama-awq", "torch, the codes packed here"),
+                         ("llama-fp8", "torch"), ("llama-bnb", "bitsandbytes"), ("llama-compressed", "compressed-tensors"),
                          ("peft", f"peft {peft.__version__}"), ("torch", f"torch {torch.__version__.split('+')[0]}"),
                          ("llama-bin", f"torch {torch.__version__.split('+')[0]}"),
                          ("sentence", f"sentence-transformers {sentence_transformers.__version__}")):  # fmt: skip
@@ -105,6 +111,7 @@ def verify():
     import gguf_kinds
     import language
     import onnx_models
+    import quantized
     import vlm
 
     bad = 0
@@ -124,6 +131,8 @@ def verify():
                 onnx_models.verify(path)
             elif e["kind"] == "checkpoint":
                 checkpoints.verify(path)
+            elif e["name"].removesuffix("-4bit").removesuffix("-8bit") in quantized.KINDS:
+                quantized.verify(path)
             elif e["name"] in adapters.KINDS:
                 adapters.verify(path)
             else:

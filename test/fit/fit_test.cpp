@@ -4,8 +4,10 @@
 #include "assay/fit/fit.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <mlx/mlx.h>
 
 #include "assay/fit/graph_memory.h"
@@ -191,4 +193,77 @@ TEST_CASE("the estimate is near what a real run takes") {
     MESSAGE(one.what << ": " << one.value << " " << one.unit);
   }
   CHECK(std::abs(result.error) < 0.15);
+}
+
+namespace {
+
+struct ToolRun {
+  double estimated = 0, measured = 0, error = 0;
+};
+
+// In a process of its own: the peak of a resident set is the process's.
+ToolRun measured_apart(const std::string& name,
+                       const Json& sizes,
+                       int context) {
+  auto folder = fs::path(ASSAY_BUILD_DIR) / "fit-test" / name;
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  auto config = parse_json(read_text(golden(name) / "config.json"), name);
+  config.update(sizes);
+  write_text(folder / "sizes.json", config.dump());
+  auto model = (folder / "model").string();
+  auto command =
+      fmt::format("{0} make {1}/sizes.json {2} && {0} measure {2} {3}",
+                  FIT_TOOL,
+                  folder.string(),
+                  model,
+                  context);
+  std::FILE* pipe = popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  ToolRun run;
+  int read = std::fscanf(
+      pipe, "%lf %lf %lf", &run.estimated, &run.measured, &run.error);
+  CHECK(read == 3);
+  while (std::fgetc(pipe) != EOF) {
+  }
+  CHECK(pclose(pipe) == 0);
+  fs::remove_all(folder);
+  return run;
+}
+
+}  // namespace
+
+TEST_CASE("the estimate holds for other shapes: grouped heads, experts") {
+  struct Case {
+    const char* name;
+    Json sizes;
+  };
+  const std::vector<Case> cases = {{"llama",
+                                    {{"hidden_size", 512},
+                                     {"intermediate_size", 1408},
+                                     {"num_hidden_layers", 6},
+                                     {"num_attention_heads", 8},
+                                     {"num_key_value_heads", 2},
+                                     {"head_dim", 64},
+                                     {"vocab_size", 32000},
+                                     {"max_position_embeddings", 8192}}},
+                                   {"mixtral",
+                                    {{"hidden_size", 512},
+                                     {"intermediate_size", 512},
+                                     {"num_hidden_layers", 4},
+                                     {"num_attention_heads", 8},
+                                     {"num_key_value_heads", 4},
+                                     {"num_local_experts", 8},
+                                     {"vocab_size", 16000},
+                                     {"max_position_embeddings", 8192}}}};
+  for (const auto& one : cases) {
+    for (int context : {512, 2048}) {
+      CAPTURE(one.name);
+      CAPTURE(context);
+      auto run = measured_apart(one.name, one.sizes, context);
+      CAPTURE(run.estimated);
+      CAPTURE(run.measured);
+      CHECK(std::abs(run.error) < 15);
+    }
+  }
 }

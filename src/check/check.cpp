@@ -50,7 +50,7 @@ int exit_code(Verdict verdict) {
 namespace {
 
 /** The one file of weights that is all there is: the path itself, or the only
- * safetensors file of a folder without a config. */
+ * one of a folder without a config. */
 std::optional<fs::path> lone_file(const fs::path& path) {
   std::error_code error;
   if (!fs::is_directory(path, error)) {
@@ -61,7 +61,8 @@ std::optional<fs::path> lone_file(const fs::path& path) {
        entry.increment(error)) {
     auto name = entry->path().filename();
     auto suffix = name.extension();
-    if (suffix == ".safetensors" || suffix == ".gguf") {
+    if (suffix == ".safetensors" || suffix == ".gguf" || suffix == ".ckpt" ||
+        suffix == ".pt" || suffix == ".pth" || suffix == ".bin") {
       if (file) {
         return std::nullopt;
       }
@@ -97,12 +98,42 @@ void check_by_tensors(Checkup& checkup) {
   check_projectors_beside(checkup);
 }
 
+// A pickle that holds no weights is no model with a defect: its safety is all
+// there is to say.
+bool holds_no_model(Checkup& checkup, std::optional<Safety> safety) {
+  if (!safety) {
+    return false;
+  }
+  try {
+    open_model(checkup.path());
+    return false;
+  } catch (const Error& error) {
+    const auto& id = error.finding().id;
+    bool none = id == "torch.no-tensors" || id == "model.no-weights" ||
+                id == "model.unknown-format";
+    if (!none && *safety == Safety::safe) {
+      return false;  // a checkpoint that is damaged
+    }
+    std::error_code ignored;
+    if (!none && fs::is_directory(checkup.path(), ignored)) {
+      return false;
+    }
+    checkup.skip("files", "no weights to look at: " + error.finding().actual);
+    return true;
+  }
+}
+
 }  // namespace
 
 CheckReport check(const std::filesystem::path& path,
                   const CheckOptions& options) {
   Checkup checkup(path, options);
-  switch (kind_of(path)) {
+  auto safety = check_safety(checkup);
+  auto kind = kind_of(path);
+  if (kind == ModelKind::model && holds_no_model(checkup, safety)) {
+    return checkup.finish();
+  }
+  switch (kind) {
     case ModelKind::pipeline:
       check_pipeline(checkup);
       break;

@@ -5,10 +5,12 @@
 // one function a kind of model.
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "assay/check/check.h"
+#include "assay/formats/pickle_judge.h"
 
 namespace assay {
 
@@ -42,6 +44,10 @@ class Checkup {
   CheckReport report_;
   bool undecided_ = false;
 };
+
+/** Pickles at the path, and code that its configs name; the worst of the
+ * pickles, nothing where there is none. */
+std::optional<Safety> check_safety(Checkup& checkup);
 
 // What check looks at, a function a kind of model.
 void check_language_model(Checkup& checkup);

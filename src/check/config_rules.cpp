@@ -306,7 +306,7 @@ Findings config_fields(const ModelFiles& model,
 }
 
 Findings stored_types(const ModelFiles& model, const Json& config) {
-  if (model.container != Container::safetensors || !config.is_object()) {
+  if (model.container == Container::gguf || !config.is_object()) {
     return {};
   }
   uint64_t bytes = 0;

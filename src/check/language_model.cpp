@@ -29,7 +29,7 @@ class LanguageModel {
 
  private:
   bool lone_weights() const {
-    return model_->container == Container::safetensors &&
+    return model_->container != Container::gguf &&
            std::filesystem::is_regular_file(model_->path);
   }
 

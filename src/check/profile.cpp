@@ -105,7 +105,7 @@ class Reader {
     keep([&] {
       auto files = open_model(path);
       bool gguf = files.container == Container::gguf;
-      profile_.container = gguf ? "gguf" : "safetensors";
+      profile_.container = gguf ? "gguf" : std::string(name(files.container));
       profile_.chat_template = files.chat_template;
       tensors(files.tensors, "");
       if (gguf && !profile_.documents.contains("config.json")) {

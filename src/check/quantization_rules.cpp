@@ -667,7 +667,7 @@ std::string describe(const Method* method,
 
 std::optional<ForeignQuantization> foreign_quantization(
     const ModelFiles& model, const Json& config, const arch::Tree* tree) {
-  if (model.container != Container::safetensors) {
+  if (model.container == Container::gguf) {
     return std::nullopt;
   }
   auto where = (model.path / "config.json").string();

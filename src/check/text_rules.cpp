@@ -325,9 +325,8 @@ constexpr std::array<std::string_view, 10> kMarkers = {"<|im_start|>",
 }  // namespace
 
 Findings text_documents(const ModelFiles& model, const Json& config) {
-  return model.container == Container::safetensors
-             ? Documents(model, config).look()
-             : Findings{};
+  return model.container != Container::gguf ? Documents(model, config).look()
+                                            : Findings{};
 }
 
 Findings spoken_tokens(const ModelFiles& model,

@@ -146,11 +146,11 @@ Command check_command() {
           "every tensor for NaN, zeros and outliers, then runs a short "
           "text. Each finding says where, what was expected, what is "
           "there, why, and what to do.",
-      .operands =
-          {{"MODEL",
-            "a folder, a .gguf or a .safetensors file, or a folder of these",
-            true,
-            true}},
+      .operands = {{"MODEL",
+                    "a folder, a .gguf, a .safetensors or a PyTorch file, or a "
+                    "folder of these",
+                    true,
+                    true}},
       .options = {{.name = "--headers",
                    .help = "headers and configs only: milliseconds"},
                   {.name = "--base",

@@ -144,7 +144,8 @@ Command convert_command() {
           "memory. Without --bits everything that MLX can hold exactly stays "
           "exact. Then the logits of source and result are compared. The "
           "destination appears whole or not at all.",
-      .operands = {{"SRC", "a folder, a .gguf or a .safetensors file"},
+      .operands = {{"SRC",
+                    "a folder, a .gguf, a .safetensors or a PyTorch file"},
                    {"DST", "a folder (to gguf: a file) that is not there yet"}},
       .options = {{.name = "--to",
                    .kind = text,

@@ -1,6 +1,7 @@
 #include "assay/inspect/inspect.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "assay/cli/arguments.h"
@@ -128,8 +129,47 @@ void print_components(const std::vector<ComponentSummary>& parts,
   output.print("\n" + table(rows, {2, 3}));
 }
 
+// What would be imported, in a line a file.
+void print_pickles(const ModelReport& report, Output& output) {
+  constexpr size_t kShown = 6;
+  for (const auto& file : report.pickles) {
+    std::vector<std::string> names;
+    for (const auto& import : file.imports) {
+      if (names.size() < kShown) {
+        names.push_back(import.name + (import.called ? "()" : ""));
+      }
+    }
+    if (file.imports.size() > kShown) {
+      names.push_back(fmt::format("{} more", file.imports.size() - kShown));
+    }
+    output.row("pickle",
+               fmt::format("{}, {}{}{}",
+                           file.path.filename().string(),
+                           name(file.safety),
+                           names.empty() ? "" : ": ",
+                           fmt::join(names, ", ")));
+  }
+}
+
+void print_unusual(const ModelReport& report, Output& output) {
+  if (!report.unusual.empty()) {
+    output.print("\n");
+    output.heading("unusual");
+    output.print_findings(report.unusual);
+  }
+}
+
 void print(const ModelReport& report, Output& output) {
+  if (report.kind == "pickle") {
+    output.heading(report.path.string());
+    output.row(
+        "format",
+        fmt::format("{}, {}", report.container, bytes_text(report.bytes)));
+    print_pickles(report, output);
+    return print_unusual(report, output);
+  }
   print_identity(report, output);
+  print_pickles(report, output);
   auto active = report.active_parameters != report.parameters
                     ? fmt::format(", {} active a token",
                                   count_text(report.active_parameters))
@@ -151,11 +191,7 @@ void print(const ModelReport& report, Output& output) {
     print_shares("role", report.roles, output);
   }
   print_shares("stored as", report.stored, output);
-  if (!report.unusual.empty()) {
-    output.print("\n");
-    output.heading("unusual");
-    output.print_findings(report.unusual);
-  }
+  print_unusual(report, output);
 }
 
 int run(const Arguments& arguments, Output& output) {
@@ -189,7 +225,7 @@ Command inspect_command() {
               "parameters by role, types and quantization as stored, "
               "tokenizer, context. Reads headers only.",
           .operands = {{"MODEL",
-                        "a folder, a .gguf or a .safetensors file",
+                        "a folder, a .gguf, a .safetensors or a PyTorch file",
                         true,
                         true}},
           .options = {record_option()},

@@ -250,7 +250,9 @@ void sort_tensors(Adapter& adapter) {
 
 constexpr std::array kFiles = {"adapter_model.safetensors",
                                "adapters.safetensors",
-                               "pytorch_lora_weights.safetensors"};
+                               "pytorch_lora_weights.safetensors",
+                               "adapter_model.bin",
+                               "pytorch_lora_weights.bin"};
 
 fs::path weights_of(const fs::path& folder) {
   std::error_code error;
@@ -270,14 +272,11 @@ fs::path weights_of(const fs::path& folder) {
   if (found.size() == 1) {
     return found.front();
   }
-  for (const auto* name :
-       {"adapter_model.bin", "pytorch_lora_weights.bin", "adapters.npz"}) {
-    if (fs::exists(folder / name, error)) {
-      fail("model.not-read",
-           (folder / name).string(),
-           "an adapter in safetensors",
-           name);
-    }
+  if (fs::exists(folder / "adapters.npz", error)) {
+    fail("model.not-read",
+         (folder / "adapters.npz").string(),
+         "an adapter in safetensors",
+         "adapters.npz");
   }
   fail("adapter.no-weights",
        folder.string(),

@@ -9,6 +9,7 @@
 #include "assay/formats/quote.h"
 #include "assay/formats/safetensors.h"
 #include "assay/formats/safetensors_index.h"
+#include "assay/formats/torch_tensors.h"
 
 namespace assay {
 namespace fs = std::filesystem;
@@ -17,14 +18,44 @@ namespace {
 
 constexpr uint64_t kMaxSmallJson = 64u << 20;
 constexpr uint64_t kMaxTemplate = 16u << 20;
-constexpr std::string_view kIndex = "model.safetensors.index.json";
+
+/** How a format that is sharded by an index names its files. */
+struct Naming {
+  Container container;
+  std::string_view single;
+  std::string_view index;
+  std::string_view prefix;  ///< of shards
+};
+
+constexpr Naming kSafetensors = {Container::safetensors,
+                                 "model.safetensors",
+                                 "model.safetensors.index.json",
+                                 "model"};
+constexpr Naming kTorch = {Container::torch,
+                           "pytorch_model.bin",
+                           "pytorch_model.bin.index.json",
+                           "pytorch_model"};
 
 /** File names of a folder by what they hold, each sorted. */
 struct Listing {
   std::vector<std::string> safetensors;
   std::vector<std::string> gguf;
+  std::vector<std::string> torch;
   std::vector<std::string> other_weights;  ///< formats that are not read here
 };
+
+bool is_torch_name(const fs::path& path) {
+  auto suffix = path.extension().string();
+  return suffix == ".bin" || suffix == ".pt" || suffix == ".pth" ||
+         suffix == ".ckpt";
+}
+
+bool is_training_state(std::string_view name) {
+  return name == "training_args.bin" || name == "optimizer.bin" ||
+         name == "optimizer.pt" || name == "scheduler.pt" ||
+         name == "scheduler.bin" || name == "scaler.pt" ||
+         name.starts_with("rng_state") || name.starts_with("random_states");
+}
 
 Listing list_folder(const fs::path& folder) {
   Listing listing;
@@ -40,9 +71,13 @@ Listing list_folder(const fs::path& folder) {
       listing.safetensors.push_back(name);
     } else if (suffix == ".gguf") {
       listing.gguf.push_back(name);
-    } else if (suffix == ".bin" || suffix == ".pt" || suffix == ".pth" ||
-               suffix == ".ckpt" || suffix == ".onnx" || suffix == ".npz" ||
-               suffix == ".h5" || suffix == ".msgpack") {
+    } else if (is_torch_name(entry->path())) {
+      // Of what a trainer leaves behind nothing is weights.
+      if (!is_training_state(name)) {
+        listing.torch.push_back(name);
+      }
+    } else if (suffix == ".onnx" || suffix == ".npz" || suffix == ".h5" ||
+               suffix == ".msgpack") {
       listing.other_weights.push_back(name);
     }
   }
@@ -54,6 +89,7 @@ Listing list_folder(const fs::path& folder) {
   }
   std::ranges::sort(listing.safetensors);
   std::ranges::sort(listing.gguf);
+  std::ranges::sort(listing.torch);
   std::ranges::sort(listing.other_weights);
   return listing;
 }
@@ -100,6 +136,20 @@ void add_safetensors(ModelFiles& model, const fs::path& path) {
     model.safetensors_metadata = std::move(header.metadata);
   }
   add_file(model, path, std::move(header.tensors));
+}
+
+void add_torch(ModelFiles& model, const fs::path& path) {
+  auto file = read_torch(path);
+  std::ranges::move(file.findings, std::back_inserter(model.findings));
+  add_file(model, path, std::move(file.tensors));
+}
+
+void add_weights(ModelFiles& model, const fs::path& path) {
+  if (model.container == Container::torch) {
+    add_torch(model, path);
+  } else {
+    add_safetensors(model, path);
+  }
 }
 
 // One name, one tensor: of two holders the one that the index names stays,
@@ -187,14 +237,16 @@ void compare_with_index(ModelFiles& model,
   }
 }
 
-void open_sharded(ModelFiles& model, const Listing& listing) {
-  auto index_path = model.path / kIndex;
+void open_sharded(ModelFiles& model,
+                  const Naming& naming,
+                  const std::vector<std::string>& files) {
+  auto index_path = model.path / naming.index;
   auto index =
       parse_safetensors_index(read_text(index_path), index_path.string());
   for (const auto& shard : index.shards) {
     auto path = model.path / shard;
     if (fs::exists(path)) {
-      add_safetensors(model, path);
+      add_weights(model, path);
     } else {
       model.findings.push_back(make_finding("index.missing-shard",
                                             path.string(),
@@ -209,7 +261,7 @@ void open_sharded(ModelFiles& model, const Listing& listing) {
          "none of them in the folder");
   }
   std::vector<std::string> stray;
-  for (const auto& name : listing.safetensors) {
+  for (const auto& name : files) {
     if (std::ranges::find(index.shards, name) == index.shards.end()) {
       stray.push_back(name);
     }
@@ -224,31 +276,32 @@ void open_sharded(ModelFiles& model, const Listing& listing) {
 }
 
 // No index: model.safetensors, or all of model*.safetensors (as mlx-lm reads
-// them), or the one file there is.
-void open_unindexed(ModelFiles& model, const Listing& listing) {
+// them), or the one file there is; PyTorch's likewise.
+void open_unindexed(ModelFiles& model,
+                    const Naming& naming,
+                    const std::vector<std::string>& files) {
   std::vector<std::string> chosen;
   std::vector<std::string> stray;
-  bool single = std::ranges::find(listing.safetensors, "model.safetensors") !=
-                listing.safetensors.end();
-  for (const auto& name : listing.safetensors) {
-    bool wanted =
-        single ? name == "model.safetensors"
-               : name.starts_with("model") || listing.safetensors.size() == 1;
+  bool single = std::ranges::find(files, naming.single) != files.end();
+  for (const auto& name : files) {
+    bool wanted = single ? name == naming.single
+                         : name.starts_with(naming.prefix) || files.size() == 1;
     (wanted ? chosen : stray).push_back(name);
   }
   if (chosen.empty()) {
     fail("model.ambiguous",
          model.path.string(),
-         "model.safetensors, or model-*.safetensors with their index",
-         some_of(listing.safetensors));
+         fmt::format(
+             "{}, or {}-* with their index", naming.single, naming.prefix),
+         some_of(files));
   }
   for (const auto& name : chosen) {
-    add_safetensors(model, model.path / name);
+    add_weights(model, model.path / name);
   }
   if (chosen.size() > 1) {
     report(model,
            "index.absent",
-           model.path / kIndex,
+           model.path / naming.index,
            fmt::format("an index of the {} shards", chosen.size()),
            chosen);
   }
@@ -369,18 +422,30 @@ void read_documents(ModelFiles& model) {
   }
 }
 
+void open_named(ModelFiles& model,
+                const Naming& naming,
+                const std::vector<std::string>& files) {
+  model.container = naming.container;
+  if (fs::exists(model.path / naming.index)) {
+    open_sharded(model, naming, files);
+  } else {
+    open_unindexed(model, naming, files);
+  }
+}
+
 void open_folder(ModelFiles& model) {
   auto listing = list_folder(model.path);
-  if (fs::exists(model.path / kIndex)) {
-    open_sharded(model, listing);
-  } else if (!listing.safetensors.empty()) {
-    open_unindexed(model, listing);
+  if (!listing.safetensors.empty() ||
+      fs::exists(model.path / kSafetensors.index)) {
+    open_named(model, kSafetensors, listing.safetensors);
   } else if (!listing.gguf.empty()) {
     open_gguf(model, choose_gguf(model, listing));
+  } else if (!listing.torch.empty() || fs::exists(model.path / kTorch.index)) {
+    open_named(model, kTorch, listing.torch);
   } else {
     fail("model.no-weights",
          model.path.string(),
-         "*.safetensors or *.gguf",
+         "*.safetensors, *.gguf or PyTorch's *.bin",
          listing.other_weights.empty() ? "neither"
                                        : some_of(listing.other_weights));
   }
@@ -391,15 +456,30 @@ void open_folder(ModelFiles& model) {
            "one format of weights: the safetensors are read",
            listing.gguf);
   }
+  if (model.container != Container::torch) {
+    std::ranges::copy(listing.torch, std::back_inserter(listing.other_weights));
+  }
   report(model,
          "model.not-read",
          model.path,
-         "weights in safetensors or GGUF",
+         "one format of weights",
          listing.other_weights);
   read_documents(model);
 }
 
 }  // namespace
+
+std::string_view name(Container container) {
+  switch (container) {
+    case Container::safetensors:
+      return "safetensors";
+    case Container::gguf:
+      return "GGUF";
+    case Container::torch:
+      return "PyTorch";
+  }
+  return "";
+}
 
 ModelFiles open_model(const fs::path& path) {
   ModelFiles model;
@@ -412,10 +492,14 @@ ModelFiles open_model(const fs::path& path) {
     open_gguf(model, path);
   } else if (path.extension() == ".safetensors") {
     add_safetensors(model, path);
+  } else if (is_torch_name(path)) {
+    model.container = Container::torch;
+    add_torch(model, path);
   } else {
     fail("model.unknown-format",
          path.string(),
-         "a folder, a .gguf or a .safetensors file",
+         "a folder, a .gguf, a .safetensors file or PyTorch's .bin, .pt, "
+         ".pth or .ckpt",
          quote(path.filename().string()));
   }
   for (size_t i = 0; i < model.tensors.size(); ++i) {
@@ -427,35 +511,6 @@ ModelFiles open_model(const fs::path& path) {
 const TensorInfo* ModelFiles::find(std::string_view tensor) const {
   auto entry = by_name.find(tensor);
   return entry == by_name.end() ? nullptr : &tensors[entry->second];
-}
-
-TensorData::TensorData(const ModelFiles& model)
-    : model_(model), maps_(model.files.size()) {}
-
-const MappedFile& TensorData::file(uint32_t index) {
-  auto& map = maps_.at(index);
-  if (!map) {
-    map.emplace(model_.files[index]);
-  }
-  return *map;
-}
-
-std::span<const std::byte> TensorData::bytes(const TensorInfo& tensor) {
-  auto all = file(tensor.file).bytes();
-  if (tensor.offset > all.size() || tensor.bytes > all.size() - tensor.offset) {
-    fail("file.changed",
-         fmt::format("{}: tensor {}",
-                     model_.files[tensor.file].string(),
-                     quote(tensor.name)),
-         fmt::format("{} bytes at byte {}", tensor.bytes, tensor.offset),
-         fmt::format("a file of {} bytes", all.size()));
-  }
-  return all.subspan(static_cast<size_t>(tensor.offset),
-                     static_cast<size_t>(tensor.bytes));
-}
-
-void TensorData::release(const TensorInfo& tensor) {
-  file(tensor.file).release(tensor.offset, tensor.bytes);
 }
 
 }  // namespace assay

@@ -22,7 +22,10 @@
 
 namespace assay {
 
-enum class Container { safetensors, gguf };
+enum class Container { safetensors, gguf, torch };
+
+/** "safetensors", "GGUF", "PyTorch". */
+std::string_view name(Container container);
 
 struct ModelFiles {
   ModelFiles() = default;
@@ -61,13 +64,16 @@ struct ModelFiles {
 
 /** Opens a folder with *.safetensors (single, or sharded with
  * model.safetensors.index.json) and config.json, a folder with one GGUF (split
- * or not), a .gguf (any part of a split one) or a .safetensors file. Reads
- * headers and small JSON only. Throws Error for what cannot be opened at all
- * (model.*, file.*, json.*) or breaks a format's rules (safetensors.*, gguf.*,
- * index.malformed, index.unsafe-path); what is wrong between the files but
- * leaves tensors to look at goes to `findings` (index.*, model.*).
+ * or not), a folder with PyTorch's files (pytorch_model.bin, single or
+ * sharded), a .gguf (any part of a split one), a .safetensors file, or a
+ * checkpoint of PyTorch's. Reads headers, pickles and small JSON only. Throws
+ * Error for what cannot be opened at all (model.*, file.*, json.*) or breaks a
+ * format's rules (safetensors.*, gguf.*, index.malformed, index.unsafe-path);
+ * what is wrong between the files but leaves tensors to look at goes to
+ * `findings` (index.*, model.*, torch.*).
  *
- * A folder with both formats is read as safetensors, with a note. Files of
+ * Of several formats in a folder safetensors are read, then GGUF, then
+ * PyTorch's, with a note. Files of
  * other kinds beside the weights (consolidated.*, adapters, mmproj) are not
  * read, and named in a finding. */
 ModelFiles open_model(const std::filesystem::path& path);
@@ -78,16 +84,26 @@ class TensorData {
  public:
   explicit TensorData(const ModelFiles& model);
 
-  /** The stored bytes; valid as long as this object. Throws Error
-   * file.changed when the file is shorter now than its header says. */
+  /** The values, row after row, little-endian (but for a big-endian GGUF).
+   * Those of a plain tensor lie in the map and are valid as long as this
+   * object; others are put in order in memory, until they are released.
+   * Throws Error file.changed when the file is shorter now than its header
+   * says. */
   std::span<const std::byte> bytes(const TensorInfo& tensor);
-  /** Lets go of the pages of a tensor that was used. */
+  /** Lets go of the pages or the memory of a tensor that was used. */
   void release(const TensorInfo& tensor);
 
  private:
   const MappedFile& file(uint32_t index);
+  std::span<const std::byte> stored(const TensorInfo& tensor, uint64_t length);
+  std::span<const std::byte> unpacked(const TensorInfo& tensor);
+
   const ModelFiles& model_;
   std::vector<std::optional<MappedFile>> maps_;
+  std::map<std::pair<uint32_t, std::string>, std::vector<std::byte>> ordered_;
+  /** The storage that was unpacked last: several tensors may share it. */
+  std::pair<uint32_t, uint64_t> storage_at_;
+  std::vector<std::byte> storage_;
 };
 
 }  // namespace assay

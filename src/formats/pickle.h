@@ -99,6 +99,16 @@ Pickle read_pickle(std::string_view text);
  * CPython reads. */
 bool begins_pickle(std::string_view text);
 
+/** "os.system" of a global. */
+std::string global_name(const PickleValue& global);
+
+/** A value in a few words, as Python would write it: "('echo', 1, [...])". */
+std::string describe(const Pickle& pickle, PickleRef ref);
+
+/** The bytes that a value stands for: a bytes literal, or the text that
+ * Python 2's protocols encode as latin-1. False for anything else. */
+bool bytes_of(const Pickle& pickle, PickleRef ref, std::string& bytes);
+
 /** "REDUCE", or "0x2a" for a byte that is no opcode. */
 std::string opcode_name(uint8_t opcode);
 

@@ -1,23 +1,22 @@
 #include "assay/formats/zip.h"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <numeric>
 #include <optional>
 #include <unordered_map>
-#include <zlib.h>
 
 #include <fmt/format.h>
 
 #include "assay/core/finding.h"
 #include "assay/formats/quote.h"
+#include "assay/formats/zip_parts.h"
 
 namespace assay {
 namespace {
 
 using Kind = ZipOddity::Kind;
-using Bytes = std::span<const std::byte>;
+using namespace zip_parts;
 
 constexpr uint32_t kLocal = 0x04034b50;
 constexpr uint32_t kCentral = 0x02014b50;
@@ -32,12 +31,7 @@ constexpr uint64_t kEnd64Size = 56;
 constexpr uint64_t kLocatorSize = 20;
 constexpr uint64_t kMaxComment = 0xffff;
 constexpr uint32_t kSee64 = 0xffffffff;  // the value is in the zip64 field
-constexpr uint16_t kStored = 0;
-constexpr uint16_t kDeflate = 8;
-constexpr uint16_t kEncrypted = 1u << 0;
 constexpr uint16_t kHasDescriptor = 1u << 3;
-constexpr uint16_t kStrong = 1u << 6;
-constexpr uint16_t kMasked = 1u << 13;
 constexpr uint16_t kZip64Field = 0x0001;
 constexpr uint16_t kUnicodePath = 0x7075;
 constexpr size_t kMaxOddities = 1000;
@@ -45,42 +39,6 @@ constexpr size_t kMaxOddities = 1000;
 constexpr uint64_t kDeflateRatio = 1032;
 constexpr uint64_t kExtremeRatio = 100;
 constexpr uint64_t kExtremeSize = 64u << 20;
-
-/** A look at numbers of a file; the caller has checked the bounds. */
-class View {
- public:
-  explicit View(Bytes bytes) : bytes_(bytes) {}
-
-  uint64_t size() const { return bytes_.size(); }
-  bool holds(uint64_t at, uint64_t length) const {
-    return at <= size() && length <= size() - at;
-  }
-  uint16_t u16(uint64_t at) const {
-    return static_cast<uint16_t>(number(at, 2));
-  }
-  uint32_t u32(uint64_t at) const {
-    return static_cast<uint32_t>(number(at, 4));
-  }
-  uint64_t u64(uint64_t at) const { return number(at, 8); }
-  bool is(uint64_t at, uint32_t signature) const {
-    return holds(at, 4) && u32(at) == signature;
-  }
-  std::string_view text(uint64_t at, uint64_t length) const {
-    return {reinterpret_cast<const char*>(bytes_.data()) + at,
-            static_cast<size_t>(length)};
-  }
-
- private:
-  uint64_t number(uint64_t at, size_t width) const {
-    uint64_t value = 0;
-    for (size_t i = width; i-- > 0;) {
-      value = value << 8 | std::to_integer<uint64_t>(bytes_[size_t(at) + i]);
-    }
-    return value;
-  }
-
-  Bytes bytes_;
-};
 
 /** The numbers of the end records. */
 struct Directory {
@@ -458,7 +416,7 @@ class Reader {
     if (!safe_name(entry.name)) {
       odd(Kind::unsafe_name, entry.name, entry.header, quote(entry.name));
     }
-    if ((entry.flags & (kEncrypted | kStrong | kMasked)) != 0) {
+    if (is_encrypted(entry.flags)) {
       odd(Kind::encrypted,
           entry.name,
           entry.header,
@@ -579,131 +537,6 @@ class Reader {
   uint64_t directory_end_ = 0;
 };
 
-std::string place(std::string_view where, const ZipEntry& entry) {
-  return fmt::format("{}: {}", where, quote(entry.name));
-}
-
-Bytes packed_bytes(const Zip& zip,
-                   const ZipEntry& entry,
-                   std::string_view where) {
-  if (!entry.reachable) {
-    fail("zip.malformed",
-         place(where, entry),
-         "an entry within the file",
-         fmt::format("{} bytes at byte {}", entry.packed, entry.data));
-  }
-  if ((entry.flags & (kEncrypted | kStrong | kMasked)) != 0) {
-    fail("zip.unsupported", place(where, entry), "no encryption", "encrypted");
-  }
-  if (entry.method != kStored && entry.method != kDeflate) {
-    fail("zip.unsupported",
-         place(where, entry),
-         "method 0 (stored) or 8 (deflate)",
-         fmt::format("method {}", entry.method));
-  }
-  if (entry.method == kStored && entry.packed != entry.size) {
-    fail("zip.malformed",
-         place(where, entry),
-         "one size for an entry that is stored",
-         fmt::format("{} and {}", entry.packed, entry.size));
-  }
-  return zip.bytes.subspan(static_cast<size_t>(entry.data),
-                           static_cast<size_t>(entry.packed));
-}
-
-/** Inflates in steps, so that memory follows what the data really hold. */
-class Inflater {
- public:
-  Inflater(Bytes packed, std::string where)
-      : packed_(packed), where_(std::move(where)) {
-    if (inflateInit2(&stream_, -MAX_WBITS) != Z_OK) {
-      broken("zlib cannot start");
-    }
-  }
-  ~Inflater() { inflateEnd(&stream_); }
-  Inflater(const Inflater&) = delete;
-  Inflater& operator=(const Inflater&) = delete;
-
-  /** The next bytes; empty at the end. */
-  Bytes next() {
-    if (done_) {
-      return {};
-    }
-    stream_.next_out = reinterpret_cast<Bytef*>(step_.data());
-    stream_.avail_out = static_cast<uInt>(step_.size());
-    while (stream_.avail_out == step_.size() && !done_) {
-      feed();
-      auto result = inflate(&stream_, Z_NO_FLUSH);
-      done_ = result == Z_STREAM_END;
-      if (result != Z_OK && !done_) {
-        broken(stream_.msg == nullptr ? "data that end early" : stream_.msg);
-      }
-    }
-    if (done_ && (stream_.avail_in > 0 || fed_ < packed_.size())) {
-      broken("bytes after the end of the data");
-    }
-    return Bytes(step_).first(step_.size() - stream_.avail_out);
-  }
-
- private:
-  void feed() {
-    constexpr size_t kChunk = 1u << 20;
-    if (stream_.avail_in > 0) {
-      return;
-    }
-    auto part = packed_.subspan(fed_, std::min(kChunk, packed_.size() - fed_));
-    // zlib takes what it only reads as not const.
-    stream_.next_in =
-        const_cast<Bytef*>(reinterpret_cast<const Bytef*>(part.data()));
-    stream_.avail_in = static_cast<uInt>(part.size());
-    fed_ += part.size();
-  }
-
-  [[noreturn]] void broken(std::string actual) const {
-    fail("zip.malformed", where_, "data packed by deflate", std::move(actual));
-  }
-
-  Bytes packed_;
-  std::string where_;
-  size_t fed_ = 0;
-  bool done_ = false;
-  z_stream stream_{};
-  std::array<std::byte, 1u << 16> step_{};
-};
-
-// Calls `sink` with each piece of an entry.
-template <class Sink>
-void for_pieces(const Zip& zip,
-                const ZipEntry& entry,
-                std::string_view where,
-                Sink&& sink) {
-  auto packed = packed_bytes(zip, entry, where);
-  if (entry.method == kStored) {
-    sink(packed);
-    return;
-  }
-  Inflater inflater(packed, place(where, entry));
-  uint64_t total = 0;
-  for (auto piece = inflater.next(); !piece.empty(); piece = inflater.next()) {
-    total += piece.size();
-    if (total > entry.size) {
-      break;
-    }
-    sink(piece);
-  }
-  if (total != entry.size) {
-    fail("zip.malformed",
-         place(where, entry),
-         fmt::format("{} bytes when unpacked", entry.size),
-         total > entry.size ? "more" : fmt::format("{}", total));
-  }
-}
-
-uint32_t add_crc(uint32_t crc, Bytes piece) {
-  return static_cast<uint32_t>(
-      crc32_z(crc, reinterpret_cast<const Bytef*>(piece.data()), piece.size()));
-}
-
 }  // namespace
 
 const ZipEntry* Zip::find(std::string_view wanted) const {
@@ -717,39 +550,6 @@ bool starts_as_zip(Bytes bytes) {
 
 Zip read_zip(Bytes bytes, std::string_view where) {
   return Reader(bytes, where).read();
-}
-
-std::vector<std::byte> unpack(const Zip& zip,
-                              const ZipEntry& entry,
-                              uint64_t limit,
-                              bool check_crc,
-                              std::string_view where) {
-  if (entry.size > limit) {
-    fail("zip.too-large",
-         place(where, entry),
-         fmt::format("at most {} bytes", limit),
-         fmt::format("{} bytes out of {}", entry.size, entry.packed));
-  }
-  std::vector<std::byte> unpacked;
-  uint32_t crc = 0;
-  for_pieces(zip, entry, where, [&](Bytes piece) {
-    unpacked.insert(unpacked.end(), piece.begin(), piece.end());
-    crc = check_crc ? add_crc(crc, piece) : 0;
-  });
-  if (check_crc && crc != entry.crc) {
-    fail("zip.crc",
-         place(where, entry),
-         fmt::format("CRC-32 {:08x}", entry.crc),
-         fmt::format("{:08x}", crc));
-  }
-  return unpacked;
-}
-
-uint32_t crc_of(const Zip& zip, const ZipEntry& entry, std::string_view where) {
-  uint32_t crc = 0;
-  for_pieces(
-      zip, entry, where, [&](Bytes piece) { crc = add_crc(crc, piece); });
-  return crc;
 }
 
 std::string_view name(ZipOddity::Kind kind) {

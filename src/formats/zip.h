@@ -84,6 +84,12 @@ std::vector<std::byte> unpack(const Zip& zip,
                               bool check_crc,
                               std::string_view where);
 
+/** Unpacks a gzip file (of all its members) or a zlib stream, by its first
+ * bytes. Throws Error zip.malformed, and zip.too-large above `limit`. */
+std::vector<std::byte> inflate_stream(std::span<const std::byte> packed,
+                                      uint64_t limit,
+                                      std::string_view where);
+
 /** CRC-32 of the unpacked data, in bounded memory. Throws as `unpack`. */
 uint32_t crc_of(const Zip& zip, const ZipEntry& entry, std::string_view where);
 

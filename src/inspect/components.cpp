@@ -8,6 +8,7 @@
 #include "assay/core/file.h"
 #include "assay/formats/adapter.h"
 #include "assay/formats/checkpoint_layout.h"
+#include "assay/formats/file_safety.h"
 #include "assay/formats/model_kind.h"
 #include "assay/formats/onnx.h"
 #include "assay/formats/quote.h"
@@ -376,10 +377,31 @@ ModelReport inspect_files(const ModelFiles& files) {
   return inspect(files);
 }
 
+// What torch.load or pickle.load would take, and no weights: the pickles are
+// all there is to show.
+ModelReport inspect_pickles(const fs::path& path,
+                            std::vector<FileSafety> pickles) {
+  ModelReport report;
+  report.path = path;
+  report.container = pickles.front().container;
+  for (const auto& file : pickles) {
+    std::error_code error;
+    auto size = fs::file_size(file.path, error);
+    report.files.push_back({file.path, error ? 0 : size});
+    report.bytes += report.files.back().bytes;
+  }
+  report.pickles = std::move(pickles);
+  report.kind = "pickle";
+  return report;
+}
+
 }  // namespace
 
 ModelReport inspect_path(const fs::path& path) {
   auto kind = kind_of(path);
+  std::error_code absent;
+  auto pickles =
+      fs::exists(path, absent) ? judge_path(path) : std::vector<FileSafety>();
   auto report = [&] {
     switch (kind) {
       case ModelKind::pipeline:
@@ -396,14 +418,29 @@ ModelReport inspect_path(const fs::path& path) {
       case ModelKind::model:
         break;
     }
-    auto files = open_model(path);
-    // With a config the file is what the config says.
-    return files.config.is_null() ? inspect_files(files) : inspect(files);
+    try {
+      auto files = open_model(path);
+      // With a config the file is what the config says.
+      return files.config.is_null() ? inspect_files(files) : inspect(files);
+    } catch (const Error& error) {
+      if (pickles.empty()) {
+        throw;
+      }
+      auto plain = inspect_pickles(path, pickles);
+      plain.unusual.push_back(error.finding());
+      return plain;
+    }
   }();
-  report.kind = name(kind);
+  if (report.kind != "pickle") {
+    report.kind = name(kind);
+  }
   if (kind == ModelKind::model && !report.components.empty()) {
     report.kind =
         report.architecture.ends_with(" adapter") ? "adapter" : "checkpoint";
+  }
+  report.pickles = std::move(pickles);
+  for (const auto& file : report.pickles) {
+    std::ranges::move(findings_of(file), std::back_inserter(report.unusual));
   }
   return report;
 }

@@ -362,8 +362,7 @@ void name_architecture(const ModelFiles& model,
 
 void identify(const ModelFiles& model, ModelReport& report) {
   report.path = model.path;
-  report.container =
-      model.container == Container::gguf ? "GGUF" : "safetensors";
+  report.container = name(model.container);
   report.tensors = model.tensors.size();
   for (const auto& file : model.files) {
     std::error_code error;

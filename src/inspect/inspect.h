@@ -13,6 +13,7 @@
 
 #include "assay/core/finding.h"
 #include "assay/core/json.h"
+#include "assay/formats/file_safety.h"
 #include "assay/formats/model_files.h"
 
 namespace assay {
@@ -85,7 +86,7 @@ struct ModelReport {
   // Identity.
   std::filesystem::path path;
   /** "model", "pipeline", "component", "scheduler", "adapter", "embedding",
-   * "checkpoint", "onnx". */
+   * "checkpoint", "onnx", "pickle". */
   std::string kind = "model";
   std::string name;       ///< as the files call it; may be empty
   std::string container;  ///< "safetensors", "GGUF"
@@ -121,6 +122,9 @@ struct ModelReport {
   std::string quantization;
 
   TokenizerSummary tokenizer;
+
+  /** Every pickle at the path, and what loading it would import and call. */
+  std::vector<FileSafety> pickles;
 
   /** What is out of the ordinary; `check` says whether it does harm. */
   std::vector<Finding> unusual;

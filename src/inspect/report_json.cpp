@@ -56,6 +56,27 @@ Json to_json(const TokenizerSummary& tokenizer) {
           {"chat_template_bytes", tokenizer.chat_template_bytes}};
 }
 
+Json to_json(const FileSafety& file) {
+  auto imports = Json::array();
+  for (const auto& import : file.imports) {
+    imports.push_back({{"name", import.name},
+                       {"offset", import.offset},
+                       {"called", import.called}});
+  }
+  auto reasons = Json::array();
+  for (const auto& reason : file.reasons) {
+    reasons.push_back({{"verdict", name(reason.level)},
+                       {"place", reason.place},
+                       {"offset", reason.offset},
+                       {"text", reason.text}});
+  }
+  return {{"path", file.path.string()},
+          {"container", file.container},
+          {"verdict", name(file.safety)},
+          {"imports", std::move(imports)},
+          {"reasons", std::move(reasons)}};
+}
+
 }  // namespace
 
 Json to_json(const ModelReport& report) {
@@ -70,6 +91,10 @@ Json to_json(const ModelReport& report) {
                           {"parameters", part.parameters},
                           {"bytes", part.bytes},
                           {"detail", part.detail}});
+  }
+  auto pickles = Json::array();
+  for (const auto& file : report.pickles) {
+    pickles.push_back(to_json(file));
   }
   return {{"path", report.path.string()},
           {"kind", report.kind},
@@ -92,6 +117,7 @@ Json to_json(const ModelReport& report) {
           {"roles", to_json(report.roles)},
           {"stored", to_json(report.stored)},
           {"tokenizer", to_json(report.tokenizer)},
+          {"pickles", std::move(pickles)},
           {"config", report.config},
           {"unusual", assay::to_json(report.unusual)}};
 }

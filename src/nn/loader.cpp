@@ -260,7 +260,8 @@ array WeightReader::values(const TensorInfo& tensor, bool borrow) {
   auto shape = to_mlx_shape(tensor.shape);
   if (auto dtype = plain_dtype(tensor.dtype); dtype && !model_.big_endian) {
     auto address = reinterpret_cast<uintptr_t>(bytes.data());
-    if (borrow && !bytes.empty() && address % mx::size_of(*dtype) == 0) {
+    if (borrow && tensor.is_plain() && !bytes.empty() &&
+        address % mx::size_of(*dtype) == 0) {
       // The deleter keeps the map as long as the array lives.
       return array(const_cast<std::byte*>(bytes.data()),
                    shape,

@@ -207,12 +207,12 @@ TEST_CASE("a folder with one file, whatever lies beside it") {
 TEST_CASE("a folder without weights says what it holds instead") {
   TemporaryFolder folder;
   CHECK(refusal(folder.path) == "model.no-weights");
-  folder.write("pytorch_model.bin", "x");
+  folder.write("model.h5", "x");
   auto finding = finding_of([&] { open_model(folder.path); });
   CHECK(finding.id == "model.no-weights");
-  CHECK(finding.actual == "'pytorch_model.bin'");
+  CHECK(finding.actual == "'model.h5'");
   CHECK(refusal(folder.path / "none") == "file.unreadable");
-  CHECK(refusal(folder.path / "pytorch_model.bin") == "model.unknown-format");
+  CHECK(refusal(folder.path / "model.h5") == "model.unknown-format");
 }
 
 TEST_CASE("GGUF: a file, a folder, a split one") {

@@ -53,5 +53,26 @@ int main(int argc, char** argv) {
         "two",
         R"({"metadata":{"total_size":1},"weight_map":)"
         R"({"a":"model-1.safetensors","b":"sub/model-2.safetensors"}})");
+  write(folder / "config",
+        "quantized",
+        R"({"model_type":"llama","hidden_size":64,"rms_norm_eps":1e-6,)"
+        R"("tie_word_embeddings":false,"hidden_act":"silu",)"
+        R"("layer_types":["full_attention"],"rope_scaling":{"factor":2.0},)"
+        R"("short_factor":[1.0,2],"quantization":{"group_size":64,"bits":4,)"
+        R"("mode":"affine","model.layers.0.mlp":{"bits":8,"group_size":32},)"
+        R"("lm_head":false}})");
+  write(folder / "config",
+        "foreign",
+        R"({"quantization_config":{"quant_method":"gptq","bits":4}})");
+  write(folder / "template",
+        "loop",
+        "{% for m in messages %}<|{{ m['role'] }}|>{{ m.content | trim }}"
+        "{% endfor %}{% if add_generation_prompt %}<|a|>{% endif %}");
+  write(folder / "template",
+        "macro",
+        "{%- set ns = namespace(n=0) -%}{% macro f(x) %}{{ x ~ ns.n }}"
+        "{% endmacro %}{{ f(messages[0]['content']) }}{% if tools %}"
+        "{{ tools | tojson(indent=2) }}{% endif %}"
+        "{{ raise_exception('no') if messages | length > 9 }}");
   return 0;
 }

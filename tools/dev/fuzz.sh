@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # ./dev fuzz [SECONDS] [NAME]: runs every libFuzzer target, or NAME's, for
-# SECONDS each. Seeds are fuzz/corpus/NAME and what fuzz_seeds writes; what a run
-# finds new is kept in build/fuzz-corpus/NAME, an input that fails as
+# SECONDS each. Seeds are fuzz/corpus/NAME, what fuzz_seeds writes, and files of
+# test/ that other programs wrote; what a run finds new is kept in build/fuzz-corpus/NAME, an input that fails as
 # build/fuzz-NAME-crash-*.
 set -euo pipefail
 . tools/dev/setup.sh
@@ -32,6 +32,9 @@ for program in build/fuzz/fuzz/fuzz_*; do
   for folder in "fuzz/corpus/$name" "build/fuzz-seeds/$name"; do
     [ ! -d "$folder" ] || seeds="$seeds $folder"
   done
+  case "$name" in
+    pickle | torch | zip) seeds="$seeds test/corpus/safety test/golden/torch" ;;
+  esac
   say "fuzzing $name for $seconds s"
   # shellcheck disable=SC2086
   LSAN_OPTIONS=suppressions=tools/dev/lsan.supp:print_suppressions=0 \

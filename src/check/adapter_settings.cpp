@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -120,6 +121,58 @@ void dora(Findings& findings, const Adapter& adapter, bool uses) {
   }
 }
 
+// The methods of PEFT 0.21.
+bool is_peft_type(std::string_view name) {
+  constexpr auto kTypes = std::to_array<std::string_view>({
+      "PROMPT_TUNING",
+      "MULTITASK_PROMPT_TUNING",
+      "P_TUNING",
+      "PREFIX_TUNING",
+      "LORA",
+      "ADALORA",
+      "ADAMSS",
+      "BOFT",
+      "ADAPTION_PROMPT",
+      "IA3",
+      "BEFT",
+      "LILY",
+      "LOHA",
+      "LOKR",
+      "OFT",
+      "POLY",
+      "LN_TUNING",
+      "VERA",
+      "FROD",
+      "PVERA",
+      "FOURIERFT",
+      "GLORA",
+      "XLORA",
+      "HRA",
+      "VBLORA",
+      "UNILORA",
+      "CPT",
+      "MISS",
+      "RANDLORA",
+      "ROAD",
+      "TRAINABLE_TOKENS",
+      "HIRA",
+      "SHIRA",
+      "C3A",
+      "WAVEFT",
+      "OSF",
+      "DELORA",
+      "GRALORA",
+      "CARTRIDGE",
+      "TINYLORA",
+      "PSOFT",
+      "PEANUT",
+      "SHADOW",
+      "SUPERTUNING",
+      "DEFT",
+  });
+  return std::ranges::find(kTypes, name) != kTypes.end();
+}
+
 // What PEFT refuses, or computes other numbers from.
 void peft(Findings& findings, const Adapter& adapter) {
   const auto& config = adapter.config;
@@ -127,6 +180,10 @@ void peft(Findings& findings, const Adapter& adapter) {
   const auto* type = field(config, "peft_type");
   if (type == nullptr || !type->is_string()) {
     invalid(findings, where + ": peft_type", "the method, as LORA", type);
+    return;
+  }
+  if (!is_peft_type(type->get<std::string>())) {
+    invalid(findings, where + ": peft_type", "a method of PEFT", type);
     return;
   }
   if (*type != "LORA") {
@@ -342,11 +399,26 @@ void alphas(Findings& findings, const Adapter& adapter) {
 }
 
 void gguf(Findings& findings, const Adapter& adapter) {
-  if (adapter.files.gguf && !adapter.files.gguf->number("adapter.lora.alpha")) {
-    findings.push_back(make_finding("adapter.scale-missing",
-                                    adapter.files.files.front().string(),
-                                    "key 'adapter.lora.alpha'",
-                                    "none"));
+  if (!adapter.files.gguf) {
+    return;
+  }
+  auto where = adapter.files.files.front().string();
+  auto alpha = adapter.files.gguf->number("adapter.lora.alpha");
+  if (!alpha) {
+    findings.push_back(make_finding(
+        "adapter.scale-missing", where, "key 'adapter.lora.alpha'", "none"));
+  } else if (!(*alpha > 0)) {
+    findings.push_back(make_finding("adapter.alpha",
+                                    where + ": adapter.lora.alpha",
+                                    "more than 0",
+                                    fmt::format("{}", *alpha)));
+  }
+  if (auto type = adapter.files.gguf->text("adapter.type");
+      type && *type != "lora") {
+    findings.push_back(make_finding("adapter.invalid-value",
+                                    where + ": adapter.type",
+                                    "lora, the only kind llama.cpp reads",
+                                    quote(*type)));
   }
 }
 

@@ -40,10 +40,13 @@ void check_component(Checkup& checkup) {
   if (component.name == "scheduler") {
     checkup.step("schedule",
                  [&](CheckStep&) { return rules::schedule_values(component); });
+    checkup.step("settings",
+                 [&](CheckStep&) { return rules::lone_schedule(component); });
     return;
   }
-  checkup.step("shapes",
-               [&](CheckStep&) { return rules::component_shapes(*opened); });
+  checkup.step("shapes", [&](CheckStep&) {
+    return rules::component_configs(opened->components);
+  });
   checkup.step("latents",
                [&](CheckStep&) { return rules::lone_scaling(component); });
   if (!checkup.options().headers_only) {

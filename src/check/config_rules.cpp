@@ -252,6 +252,19 @@ void rotation(Fields& fields, const ModelReport& report) {
                 *fast,
                 "rope.inconsistent");
   }
+  for (const auto* name : {"short_factor", "long_factor"}) {
+    const auto* factors = rope.find(name);
+    bool holds = factors == nullptr || !factors->is_array() ||
+                 std::ranges::all_of(*factors, [](const Json& one) {
+                   return one.is_number() && one.get<double>() > 0;
+                 });
+    if (!holds) {
+      fields.add("rope.inconsistent",
+                 fmt::format("rope {}", name),
+                 "numbers above 0: wave lengths are multiplied by them",
+                 factors->dump().substr(0, 80));
+    }
+  }
   auto share = rope.number("partial_rotary_factor");
   if (share) {
     fields.hold(*share > 0 && *share <= 1,
@@ -305,6 +318,45 @@ Findings config_fields(const ModelFiles& model,
   return std::move(fields.findings);
 }
 
+namespace {
+
+// Codes are known by what stands beside them; here, codes of which nothing
+// does, and scales of no codes.
+void lone_parts(Findings& findings, const ModelFiles& model) {
+  auto has = [&](const std::string& name) {
+    return model.find(name) != nullptr;
+  };
+  for (const auto& tensor : model.tensors) {
+    const auto& name = tensor.name;
+    std::string lacks;
+    bool bytes = tensor.dtype == DType::u8 || tensor.dtype == DType::i8;
+    if (name.ends_with(".qzeros")) {
+      auto path = name.substr(0, name.size() - 7);
+      lacks = has(path + ".qweight") ? "" : path + ".qweight";
+    } else if (bytes && name.ends_with(".weight")) {
+      auto path = name.substr(0, name.size() - 7);
+      bool four = tensor.dtype == DType::u8;
+      bool any = has(name + ".absmax") || has(path + ".SCB") ||
+                 has(name + "_scale") || has(name + "_scale_inv") ||
+                 has(path + ".scales");
+      lacks = any ? "" : (four ? name + ".absmax" : path + ".SCB");
+    }
+    if (!lacks.empty()) {
+      findings.push_back(make_finding("quantization.part-missing",
+                                      lacks,
+                                      fmt::format("a tensor beside {}", name),
+                                      "none"));
+    }
+  }
+}
+
+bool is_packed(const Json& config) {
+  auto block = config.value("quantization_config", Json());
+  return block.is_object() && block.contains("quant_method");
+}
+
+}  // namespace
+
 Findings stored_types(const ModelFiles& model, const Json& config) {
   if (model.container == Container::gguf || !config.is_object()) {
     return {};
@@ -325,6 +377,9 @@ Findings stored_types(const ModelFiles& model, const Json& config) {
     }
   }
   Fields fields(config, (model.path / "config.json").string());
+  if (is_packed(config)) {
+    lone_parts(fields.findings, model);
+  }
   const char* field = fields.find("dtype") != nullptr ? "dtype" : "torch_dtype";
   auto named = fields.text(field);
   constexpr std::array<std::string_view, 3> kNames = {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/check/checkup.h"
+#include "assay/check/pipeline.h"
 #include "assay/check/rules.h"
 #include "assay/core/file.h"
 #include "assay/formats/quote.h"
@@ -341,6 +342,17 @@ void look_at_encoder(Checkup& checkup, const fs::path& folder) {
   if (!model) {
     return;
   }
+  checkup.step("shapes", [&](CheckStep&) {
+    rules::Component encoder;
+    encoder.folder = folder;
+    encoder.config_path = folder / "config.json";
+    encoder.config = model->config;
+    encoder.class_name = inspect(*model).class_name;
+    for (const auto& tensor : model->tensors) {
+      encoder.tensors.emplace(tensor.name, tensor.shape);
+    }
+    return rules::component_configs({encoder});
+  });
   auto facts = inspect(*model);
   if (facts.tokenizer.present) {
     checkup.step("tokenizer", [&](CheckStep& step) {

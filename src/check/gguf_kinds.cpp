@@ -2,6 +2,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -120,7 +121,10 @@ class Projector {
     auto image = required("image_size");
     auto heads = required("attention.head_count");
     required("feed_forward_length");
-    required("projection_dim");
+    auto out = required("projection_dim");
+    if (projector_type() == "mlp") {
+      shown("projection_dim", out, "mm.2.weight", 0);
+    }
     if (!keys_.number("clip.vision.attention.layer_norm_epsilon")) {
       add("projector.key-missing",
           "clip.vision.attention.layer_norm_epsilon",
@@ -165,6 +169,13 @@ class Projector {
         "mlp", "ldp", "ldpv2", "gemma3", "internvl", "idefics3"};
     auto kind = projector_type();
     const auto* table = files_.find("v.position_embd.weight");
+    bool fixed = std::ranges::find(kFixed, kind) != kFixed.end();
+    if (table == nullptr && fixed) {
+      add("projector.tensor-missing",
+          "v.position_embd.weight",
+          "a position for each patch",
+          "none");
+    }
     if (table == nullptr || table->shape.size() != 2 ||
         (!kind.empty() && std::ranges::find(kFixed, kind) == kFixed.end())) {
       return;
@@ -183,6 +194,7 @@ class Projector {
   void blocks() {
     auto count = required("block_count");
     std::set<int64_t> numbers;
+    std::map<std::string_view, std::set<int64_t>> holders;
     constexpr std::string_view kPrefix = "v.blk.";
     for (const auto& tensor : files_.tensors) {
       if (tensor.name.starts_with(kPrefix)) {
@@ -190,6 +202,19 @@ class Projector {
         const auto* begin = tensor.name.data() + kPrefix.size();
         std::from_chars(begin, tensor.name.data() + tensor.name.size(), number);
         numbers.insert(number);
+        auto rest = std::string_view(tensor.name).substr(kPrefix.size());
+        holders[rest.substr(std::min(rest.find('.'), rest.size()))].insert(
+            number);
+      }
+    }
+    for (const auto& [leaf, with] : holders) {
+      for (auto number : numbers) {
+        if (!with.contains(number)) {
+          add("projector.tensor-missing",
+              fmt::format("{}{}{}", kPrefix, number, leaf),
+              "a tensor, as other blocks have",
+              "none");
+        }
       }
     }
     auto has = static_cast<int64_t>(numbers.size());

@@ -146,8 +146,9 @@ class LanguageModel {
     });
     checkup_.step("template", [&](CheckStep& step) {
       auto findings = rules::chat_template(*model_, facts_.tokenizer);
-      if (tokenizer_ && findings.empty()) {
-        findings = rules::turn_end(*model_, *tokenizer_);
+      if (tokenizer_ && !has_errors(findings)) {
+        std::ranges::move(rules::turn_end(*model_, *tokenizer_),
+                          std::back_inserter(findings));
         std::ranges::move(
             rules::spoken_tokens(*model_, *tokenizer_, facts_.tokenizer),
             std::back_inserter(findings));

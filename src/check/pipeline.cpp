@@ -104,10 +104,25 @@ void hold_against_index(Pipeline& pipeline, const Component& component) {
   }
 }
 
+// Quantizers store codes in bytes, and say so in the config.
+bool is_bytes_of_floats(const Component& component, const TensorInfo& tensor) {
+  bool bytes = tensor.dtype == DType::u8 || tensor.dtype == DType::i8;
+  bool quantized = component.config.is_object() &&
+                   component.config.contains("quantization_config");
+  return bytes && !quantized && tensor.shape.size() >= 2;
+}
+
 void read_weights(Pipeline& pipeline, Component& component) {
   auto files = weight_files(component.folder);
   for (const auto& file : files) {
     for (auto& tensor : read_safetensors(file).tensors) {
+      if (is_bytes_of_floats(component, tensor)) {
+        pipeline.findings.push_back(
+            make_finding("tensor.f8-as-bytes",
+                         fmt::format("{}: {}", file.string(), tensor.name),
+                         "a floating-point type",
+                         std::string(name(tensor.dtype))));
+      }
       component.tensors.emplace(std::move(tensor.name),
                                 std::move(tensor.shape));
     }
@@ -122,6 +137,38 @@ void read_weights(Pipeline& pipeline, Component& component) {
                    component.folder.string(),
                    "weights in safetensors",
                    other ? "another format" : "none"));
+}
+
+bool has_tokenizer(const fs::path& folder) {
+  return std::ranges::any_of(
+      std::to_array<const char*>({"tokenizer.json",
+                                  "vocab.json",
+                                  "vocab.txt",
+                                  "spiece.model",
+                                  "tokenizer.model"}),
+      [&](const char* name) { return fs::exists(folder / name); });
+}
+
+// What a component without a config.json has in its place.
+void hold_documents(Pipeline& pipeline, const Component& component) {
+  const auto& kind = component.class_name;
+  bool has_own = kind.ends_with("Processor") || kind.ends_with("Extractor");
+  if (kind.find("Tokenizer") != std::string::npos) {
+    if (!has_tokenizer(component.folder)) {
+      pipeline.findings.push_back(
+          make_finding("component.no-tokenizer",
+                       component.folder.string(),
+                       "tokenizer.json, vocab.json or spiece.model",
+                       "none"));
+    }
+  } else if (!has_own) {
+    bool scheduler = kind.find("Scheduler") != std::string::npos;
+    pipeline.findings.push_back(
+        make_finding("component.no-config",
+                     component.folder.string(),
+                     scheduler ? "scheduler_config.json" : "config.json",
+                     "none"));
+  }
 }
 
 void read_component(Pipeline& pipeline, Component& component) {
@@ -141,6 +188,8 @@ void read_component(Pipeline& pipeline, Component& component) {
   }
   if (fs::exists(component.folder / "config.json")) {
     read_weights(pipeline, component);
+  } else if (component.config.is_null()) {
+    hold_documents(pipeline, component);
   }
 }
 
@@ -159,16 +208,38 @@ Component component_of(Pipeline& pipeline,
   return component;
 }
 
-// What a class of pipeline cannot work without.
+// What a class of pipeline cannot work without. An encoder of three may be left
+// out (SD 3), a refiner of SD XL has only the second.
 struct Needs {
   std::string_view prefix;
-  std::array<std::string_view, 4> components;
+  std::array<std::string_view, 7> components;
 };
 constexpr std::array kNeeds = {
-    Needs{"StableDiffusion3", {"transformer", "vae", "scheduler", ""}},
-    Needs{"StableDiffusion", {"unet", "vae", "scheduler", ""}},
-    Needs{"Flux", {"transformer", "vae", "scheduler", ""}},
-    Needs{"PixArt", {"transformer", "vae", "scheduler", "text_encoder"}},
+    Needs{"StableDiffusion3", {"transformer", "vae", "scheduler"}},
+    Needs{"StableDiffusionXLImg2Img",
+          {"unet", "vae", "scheduler", "text_encoder_2", "tokenizer_2"}},
+    Needs{"StableDiffusionXL",
+          {"unet",
+           "vae",
+           "scheduler",
+           "text_encoder",
+           "tokenizer",
+           "text_encoder_2",
+           "tokenizer_2"}},
+    Needs{"StableDiffusionImageVariation", {"unet", "vae", "scheduler"}},
+    Needs{"StableDiffusion",
+          {"unet", "vae", "scheduler", "text_encoder", "tokenizer"}},
+    Needs{"FluxPrior", {}},
+    Needs{"Flux",
+          {"transformer",
+           "vae",
+           "scheduler",
+           "text_encoder",
+           "tokenizer",
+           "text_encoder_2",
+           "tokenizer_2"}},
+    Needs{"PixArt",
+          {"transformer", "vae", "scheduler", "text_encoder", "tokenizer"}},
 };
 
 std::string class_in_config(const Json& config) {
@@ -309,8 +380,9 @@ void check_pipeline(Checkup& checkup) {
   if (!pipeline) {
     return;
   }
-  checkup.step("shapes",
-               [&](CheckStep&) { return rules::component_shapes(*pipeline); });
+  checkup.step("shapes", [&](CheckStep&) {
+    return rules::component_configs(pipeline->components);
+  });
   checkup.step("agreement", [&](CheckStep&) {
     return rules::component_agreement(*pipeline);
   });
@@ -318,6 +390,9 @@ void check_pipeline(Checkup& checkup) {
                [&](CheckStep&) { return rules::latent_scaling(*pipeline); });
   checkup.step("schedule",
                [&](CheckStep&) { return rules::noise_schedule(*pipeline); });
+  checkup.step("settings", [&](CheckStep&) {
+    return rules::published_settings(*pipeline);
+  });
   if (!checkup.options().headers_only) {
     checkup.skip("inference", "pipelines have no module tree");
     checkup.leave_undecided();

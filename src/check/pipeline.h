@@ -55,7 +55,11 @@ Pipeline open_component(const std::filesystem::path& folder);
 std::vector<Finding> component_classes(const Pipeline& pipeline);
 
 /** Each size that a config states and a stored tensor shows. */
-std::vector<Finding> component_shapes(const Pipeline& pipeline);
+std::vector<Finding> component_shapes(const Component& component);
+
+/** What each config says by itself, and against the component's tensors. */
+std::vector<Finding> component_configs(
+    const std::vector<Component>& components);
 
 /** Sizes and factors that two components must share: latent channels, widths
  * of text, positions of tokenizers. */
@@ -72,5 +76,16 @@ std::vector<Finding> lone_scaling(const Component& vae);
 
 /** What no scheduler of diffusers takes. */
 std::vector<Finding> schedule_values(const Component& scheduler);
+
+/** Settings that no tensor shows: against the published models of the family,
+ * a field that is left out counting as what its class takes. */
+std::vector<Finding> published_settings(const Pipeline& pipeline);
+
+/** The same for a scheduler by itself whose betas are those of latents. */
+std::vector<Finding> lone_schedule(const Component& scheduler);
+
+/** Values that no class takes: types, head counts that divide nothing, lists
+ * that are too short. */
+std::vector<Finding> component_values(const Component& component);
 
 }  // namespace assay::rules

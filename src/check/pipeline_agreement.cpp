@@ -88,6 +88,22 @@ void latents(const Pipeline& pipeline, Findings& findings) {
   }
 }
 
+// The pooled text and six numbers (five for a refiner) of picture and crop,
+// each embedded.
+void time_ids(const Component& unet,
+              std::optional<int64_t> pooled,
+              bool refiner,
+              Findings& findings) {
+  auto each = unet.size("addition_time_embed_dim");
+  if (pooled && each) {
+    agree(findings,
+          unet,
+          "projection_class_embeddings_input_dim",
+          *pooled + (refiner ? 5 : 6) * *each,
+          "pooled text and embedded sizes together");
+  }
+}
+
 void text_widths(const Pipeline& pipeline, Findings& findings) {
   const auto& name = pipeline.class_name;
   const auto* unet = pipeline.find("unet");
@@ -101,6 +117,7 @@ void text_widths(const Pipeline& pipeline, Findings& findings) {
           "cross_attention_dim",
           refiner ? second : sum(first, second),
           "the text encoders' widths together");
+    time_ids(*unet, second, refiner, findings);
   } else if (unet != nullptr && name.starts_with("StableDiffusion")) {
     agree(findings,
           *unet,
@@ -123,6 +140,12 @@ void text_widths(const Pipeline& pipeline, Findings& findings) {
           sum(size_of(pipeline, "text_encoder", "projection_dim"),
               size_of(pipeline, "text_encoder_2", "projection_dim")),
           "the text encoders' projection_dim together");
+  } else if (name.starts_with("PixArt")) {
+    agree(findings,
+          *transformer,
+          "caption_channels",
+          size_of(pipeline, "text_encoder", "d_model"),
+          "the text encoder's d_model");
   } else if (name.starts_with("Flux")) {
     agree(findings,
           *transformer,
@@ -178,6 +201,8 @@ constexpr std::array kScaling = {
     Scaling{"StableDiffusion3", 1.5305, 0.0609},
     Scaling{"StableDiffusion", 0.18215, std::nullopt},
     Scaling{"Flux", 0.3611, 0.1159},
+    Scaling{"PixArtSigma", 0.13025, std::nullopt},
+    Scaling{"PixArtAlpha", 0.18215, std::nullopt},
 };
 
 /** The same by the channels of the latents, for a VAE without its pipeline;
@@ -318,9 +343,9 @@ std::vector<Finding> noise_schedule(const Pipeline& pipeline) {
         scheduler->class_name));
   }
   std::ranges::move(schedule_values(*scheduler), std::back_inserter(findings));
-  if (!flow && name.starts_with("StableDiffusion") && findings.empty()) {
-    hold_published(findings, *scheduler, "beta_start", 0.00085);
-    hold_published(findings, *scheduler, "beta_end", 0.012);
+  if (name.starts_with("PixArt") && findings.empty()) {
+    hold_published(findings, *scheduler, "beta_start", 0.0001);
+    hold_published(findings, *scheduler, "beta_end", 0.02);
   }
   return findings;
 }

@@ -1,10 +1,13 @@
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <iterator>
 #include <set>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "assay/check/component_tensors.h"
 #include "assay/check/pipeline.h"
 
 // What tensors show of a config, for the classes of published pipelines. The
@@ -220,29 +223,43 @@ void hold(std::vector<Finding>& findings,
 
 }  // namespace
 
-std::vector<Finding> component_shapes(const Pipeline& pipeline) {
+std::vector<Finding> component_shapes(const Component& component) {
   std::vector<Finding> findings;
-  for (const auto& component : pipeline.components) {
-    for (const auto& rule : kShown) {
-      if (component.class_name.starts_with(rule.class_prefix)) {
-        hold(findings,
-             component,
-             rule.field,
-             stated(component, rule),
-             shown(component, rule),
-             rule.tensor);
-      }
+  for (const auto& rule : kShown) {
+    if (component.class_name.starts_with(rule.class_prefix)) {
+      hold(findings,
+           component,
+           rule.field,
+           stated(component, rule),
+           shown(component, rule),
+           rule.tensor);
     }
-    for (const auto& rule : kCounted) {
-      if (component.class_name.starts_with(rule.class_prefix)) {
-        hold(findings,
-             component,
-             rule.field,
-             stated_count(component, rule.field),
-             counted(component, rule.prefix),
-             rule.prefix);
-      }
+  }
+  for (const auto& rule : kCounted) {
+    if (component.class_name.starts_with(rule.class_prefix)) {
+      hold(findings,
+           component,
+           rule.field,
+           stated_count(component, rule.field),
+           counted(component, rule.prefix),
+           rule.prefix);
     }
+  }
+  return findings;
+}
+
+// Most to the point first: where a field is no value at all, or contradicts
+// the tensor that shows it, a list of tensors by that field tells no more.
+std::vector<Finding> component_configs(
+    const std::vector<Component>& components) {
+  std::vector<Finding> findings;
+  for (const auto& component : components) {
+    auto own = component_values(component);
+    std::ranges::move(component_shapes(component), std::back_inserter(own));
+    if (own.empty()) {
+      own = declared_tensors(component);
+    }
+    std::ranges::move(own, std::back_inserter(findings));
   }
   return findings;
 }

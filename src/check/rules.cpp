@@ -116,7 +116,10 @@ bool has_head(const Declared& declared) {
 Findings mlx_types(const ModelFiles& model) {
   std::map<DType, std::vector<const TensorInfo*>> found;
   for (const auto& tensor : model.tensors) {
-    if (!mlx_has(tensor.dtype)) {
+    // Scaled block by block, such weights are read.
+    bool scaled = tensor.dtype == DType::f8_e4m3 &&
+                  model.find(tensor.name + "_scale_inv") != nullptr;
+    if (!mlx_has(tensor.dtype) && !scaled) {
       found[tensor.dtype].push_back(&tensor);
     }
   }
@@ -149,9 +152,98 @@ Findings rope(const ModelReport& report, const std::string& where) {
   return findings;
 }
 
+namespace {
+
+// mlx-lm writes the block under both names and reads the first; transformers
+// reads the second.
+void two_blocks(Findings& findings,
+                const Json& config,
+                const std::string& where) {
+  auto first = config.value("quantization", Json());
+  auto second = config.value("quantization_config", Json());
+  bool both = first.is_object() && second.is_object() &&
+              !second.contains("quant_method");
+  if (!both || first == second) {
+    return;
+  }
+  std::string differs;
+  for (const auto& [key, value] : first.items()) {
+    if (differs.empty() && second.value(key, Json()) != value) {
+      differs = key;
+    }
+  }
+  findings.push_back(make_finding(
+      "quantization.contradiction",
+      fmt::format("{}: quantization, quantization_config", where),
+      "the same in both",
+      differs.empty() ? "more in one of them" : differs + " differs"));
+}
+
+// What stands beside codes, by mode: scales in floating point and biases, or
+// scales in bytes alone.
+void parts_of_mode(Findings& findings, const Declared& declared) {
+  for (const auto& match : declared.matches) {
+    const auto& place = match.location;
+    if (place.scales == nullptr || !place.quantization ||
+        match.spec->role() == nn::Role::other) {
+      continue;
+    }
+    bool affine = place.quantization->mode == "affine";
+    if (!affine && place.biases != nullptr) {
+      findings.push_back(
+          make_finding("quantization.wrong-method",
+                       place.biases->name,
+                       "affine, since biases stand beside the scales",
+                       std::string(place.quantization->mode)));
+    } else if (affine && !is_floating(place.scales->dtype)) {
+      findings.push_back(make_finding("tensor.dtype",
+                                      place.scales->name,
+                                      "scales in floating point",
+                                      std::string(name(place.scales->dtype))));
+    }
+  }
+}
+
+// gpt-oss's experts are known by their names; transformers goes by the block.
+void undeclared_blocks(Findings& findings,
+                       const arch::Tree& tree,
+                       const Declared& declared,
+                       const std::string& where) {
+  if (!tree.config.is_object() || tree.config.contains("quantization_config") ||
+      tree.config.contains("quantization")) {
+    return;
+  }
+  for (const auto& match : declared.matches) {
+    const auto& name = match.location.tensors.empty()
+                           ? match.spec->name
+                           : match.location.tensors.front()->name;
+    const auto* scales = match.location.scales;
+    bool fp8 = scales != nullptr && scales->name.ends_with("_scale_inv");
+    if (name.ends_with("_blocks") || fp8) {
+      findings.push_back(make_finding(
+          "quantization.undeclared",
+          where,
+          fmt::format("a quantization_config ({})", fp8 ? "fp8" : "mxfp4"),
+          fmt::format("none, beside {}", name)));
+      return;
+    }
+  }
+}
+
+}  // namespace
+
 Findings quantization(const arch::Tree& tree,
                       const Declared& declared,
                       const std::string& where) {
+  Findings findings;
+  if (tree.config.is_object()) {
+    two_blocks(findings, tree.config, where);
+  }
+  parts_of_mode(findings, declared);
+  undeclared_blocks(findings, tree, declared, where);
+  if (!findings.empty()) {
+    return shorten(std::move(findings));
+  }
   auto block = quantization_config(tree.config, where);
   bool any = std::ranges::any_of(declared.matches, [](const Match& match) {
     return match.location.scales != nullptr;
@@ -166,6 +258,23 @@ Findings quantization(const arch::Tree& tree,
                                    block->standard.group_size),
                        "no scales beside any weight")};
 }
+
+namespace {
+
+// Codes whose scales or biases are not there: the rest of them is left over.
+bool lacks_part(const Declared& declared, const Finding& finding) {
+  if (finding.id != "tensor.dtype" && finding.id != "shape.mismatch") {
+    return false;
+  }
+  return std::ranges::any_of(declared.unexpected, [&](const auto* tensor) {
+    auto dot = tensor->name.rfind('.');
+    auto leaf = tensor->name.substr(dot + 1);
+    return dot != std::string::npos && (leaf == "scales" || leaf == "biases") &&
+           finding.where == tensor->name.substr(0, dot) + ".weight";
+  });
+}
+
+}  // namespace
 
 std::vector<const TensorInfo*> head_copies(const Declared& declared) {
   std::vector<const TensorInfo*> copies;
@@ -202,6 +311,11 @@ Findings tensors(const Declared& declared) {
                              finding.where,
                              "no output head beside a tied embedding",
                              finding.actual);
+    } else if (lacks_part(declared, finding)) {
+      finding = make_finding("quantization.part-missing",
+                             finding.where,
+                             "scales, and biases where the mode is affine",
+                             "one of them alone");
     } else if (is_bytes_of_floats(declared, finding)) {
       finding = make_finding("tensor.f8-as-bytes",
                              finding.where,

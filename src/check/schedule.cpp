@@ -81,6 +81,135 @@ void texts(Findings& findings, const Component& scheduler) {
   }
 }
 
+void numbers(Findings& findings, const Component& scheduler) {
+  auto hold = [&](std::string_view field, const char* expected, auto&& holds) {
+    auto value = scheduler.config.value(field, Json());
+    if (!value.is_null() && !holds(value)) {
+      findings.push_back(make_finding("scheduler.invalid-value",
+                                      field_of(scheduler, field),
+                                      expected,
+                                      quote(value.dump(-1, ' ', true))));
+    }
+  };
+  auto is_number = [](const Json& value) { return value.is_number(); };
+  for (std::string_view field : {"beta_start",
+                                 "beta_end",
+                                 "num_train_timesteps",
+                                 "steps_offset",
+                                 "shift",
+                                 "base_shift",
+                                 "max_shift",
+                                 "flow_shift",
+                                 "sigma_min",
+                                 "sigma_max",
+                                 "dynamic_thresholding_ratio",
+                                 "sample_max_value",
+                                 "clip_sample_range"}) {
+    hold(field, "a number", is_number);
+  }
+  auto above = [](const Json& value) {
+    return !value.is_number() || value.get<double>() > 0;
+  };
+  for (std::string_view field : {"flow_shift",
+                                 "dynamic_thresholding_ratio",
+                                 "sample_max_value",
+                                 "clip_sample_range",
+                                 "max_shift",
+                                 "base_image_seq_len",
+                                 "max_image_seq_len"}) {
+    hold(field, "more than 0", above);
+  }
+  hold("steps_offset", "0 or more", [](const Json& value) {
+    return !value.is_number() || value.get<double>() >= 0;
+  });
+  hold("solver_order", "1, 2 or 3", [](const Json& value) {
+    return value == 1 || value == 2 || value == 3;
+  });
+  for (std::string_view field : {"use_karras_sigmas",
+                                 "use_exponential_sigmas",
+                                 "use_beta_sigmas",
+                                 "use_lu_lambdas",
+                                 "use_flow_sigmas",
+                                 "use_dynamic_shifting",
+                                 "set_alpha_to_one",
+                                 "skip_prk_steps",
+                                 "clip_sample",
+                                 "thresholding",
+                                 "lower_order_final",
+                                 "euler_at_final",
+                                 "rescale_betas_zero_snr",
+                                 "invert_sigmas",
+                                 "stochastic_sampling"}) {
+    hold(field, "true or false", [](const Json& value) {
+      return value.is_boolean();
+    });
+  }
+}
+
+// The schedulers of diffusers 0.42.
+void class_is_known(Findings& findings, const Component& scheduler) {
+  constexpr auto kClasses = std::to_array<std::string_view>({
+      "AmusedScheduler",
+      "BlockRefinementScheduler",
+      "CMStochasticIterativeScheduler",
+      "CogVideoXDDIMScheduler",
+      "CogVideoXDPMScheduler",
+      "CosineDPMSolverMultistepScheduler",
+      "DDIMInverseScheduler",
+      "DDIMParallelScheduler",
+      "DDIMScheduler",
+      "DDPMParallelScheduler",
+      "DDPMScheduler",
+      "DDPMWuerstchenScheduler",
+      "DEISMultistepScheduler",
+      "DPMSolverMultistepInverseScheduler",
+      "DPMSolverMultistepScheduler",
+      "DPMSolverSDEScheduler",
+      "DPMSolverSinglestepScheduler",
+      "DiscreteDDIMScheduler",
+      "EDMDPMSolverMultistepScheduler",
+      "EDMEulerScheduler",
+      "EntropyBoundScheduler",
+      "EulerAncestralDiscreteScheduler",
+      "EulerDiscreteScheduler",
+      "FlowMapEulerDiscreteScheduler",
+      "FlowMatchEulerDiscreteScheduler",
+      "FlowMatchHeunDiscreteScheduler",
+      "FlowMatchLCMScheduler",
+      "HeliosDMDScheduler",
+      "HeliosScheduler",
+      "HeunDiscreteScheduler",
+      "IPNDMScheduler",
+      "KDPM2AncestralDiscreteScheduler",
+      "KDPM2DiscreteScheduler",
+      "KarrasVeScheduler",
+      "LCMScheduler",
+      "LMSDiscreteScheduler",
+      "LTXEulerAncestralRFScheduler",
+      "MiniMaxH3Scheduler",
+      "PNDMScheduler",
+      "PiflowScheduler",
+      "RFD4ProteinaScheduler",
+      "RePaintScheduler",
+      "SASolverScheduler",
+      "SCMScheduler",
+      "ScoreSdeVeScheduler",
+      "TCDScheduler",
+      "UnCLIPScheduler",
+      "UniPCMultistepScheduler",
+      "VQDiffusionScheduler",
+  });
+  const auto& kind = scheduler.class_name;
+  // Code of a model's own has another name altogether.
+  if (kind.ends_with("Scheduler") &&
+      std::ranges::find(kClasses, kind) == kClasses.end()) {
+    findings.push_back(make_finding("scheduler.unknown-class",
+                                    field_of(scheduler, "_class_name"),
+                                    "a scheduler of diffusers",
+                                    quote(kind)));
+  }
+}
+
 void betas(Findings& findings, const Component& scheduler) {
   auto start = scheduler.number("beta_start");
   auto end = scheduler.number("beta_end");
@@ -148,7 +277,9 @@ void shifts(Findings& findings, const Component& scheduler) {
 std::vector<Finding> schedule_values(const Component& scheduler) {
   Findings findings;
   if (scheduler.config.is_object()) {
+    class_is_known(findings, scheduler);
     texts(findings, scheduler);
+    numbers(findings, scheduler);
     betas(findings, scheduler);
     sigmas(findings, scheduler);
     shifts(findings, scheduler);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cctype>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -45,6 +46,40 @@ Finding not_shown(const ModelFiles& model, std::string_view content) {
 
 }  // namespace
 
+namespace {
+
+// Whether a prompt ends where an answer begins. Where add_generation_prompt
+// changes something, what it adds is the template's own business.
+Findings open_turn(const ModelFiles& model, const SpecialTokens& special) {
+  auto question = Json::array({message("user", kQuestion)});
+  ChatOptions closed;
+  closed.add_generation_prompt = false;
+  auto prompt = render_chat(model.chat_template, question, special);
+  if (prompt != render_chat(model.chat_template, question, special, closed)) {
+    return {};
+  }
+  question.push_back(message("assistant", kAnswer));
+  auto whole = render_chat(model.chat_template, question, special, closed);
+  auto answer = whole.rfind(kAnswer);
+  if (answer == std::string::npos || answer < prompt.size() ||
+      !whole.starts_with(prompt)) {
+    return {};
+  }
+  auto head =
+      std::string_view(whole).substr(prompt.size(), answer - prompt.size());
+  bool has_words = std::ranges::any_of(
+      head, [](unsigned char c) { return std::isalpha(c) != 0; });
+  if (!has_words) {
+    return {};
+  }
+  return {make_finding("template.no-prompt",
+                       where_of(model),
+                       fmt::format("add_generation_prompt to write '{}'", head),
+                       "nothing")};
+}
+
+}  // namespace
+
 Findings chat_template(const ModelFiles& model,
                        const TokenizerSummary& tokenizer) {
   if (model.chat_template.empty()) {
@@ -69,7 +104,7 @@ Findings chat_template(const ModelFiles& model,
   if (text.find(kAnswer) == std::string::npos) {
     return {not_shown(model, kAnswer)};
   }
-  return {};
+  return open_turn(model, special);
 }
 
 Findings turn_end(const ModelFiles& model, const Tokenizer& tokenizer) {

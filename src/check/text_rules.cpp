@@ -121,13 +121,25 @@ class Documents {
   Findings look() {
     if (!model_.tokenizer_json.empty()) {
       auto text = read_text(model_.tokenizer_json, uint64_t{256} << 20);
-      vocabulary_ =
-          vocabulary_of(parse_json(text, model_.tokenizer_json.string()));
+      auto document = parse_json(text, model_.tokenizer_json.string());
+      if (member(document, "model") == nullptr) {
+        fail("tokenizer.malformed",
+             model_.tokenizer_json.string(),
+             "an object 'model' with the vocabulary",
+             "none");
+      }
+      vocabulary_ = vocabulary_of(document);
       collisions();
       beside();
+      post_processor(document);
     }
     ends();
     other_roles();
+    for (const auto& [document, file] :
+         {std::pair(&config_, "config.json"),
+          std::pair(&model_.generation_config, "generation_config.json")}) {
+      id_values(*document, file);
+    }
     return shorten(std::move(findings_));
   }
 
@@ -238,6 +250,60 @@ class Documents {
             "a token of tokenizer.json",
             fmt::format("'{}'", here),
             fallback ? std::optional(Severity::warning) : std::nullopt);
+      }
+    }
+  }
+
+  // What is written around every text, by token and id.
+  void post_processor(const Json& tokenizer) {
+    const auto* processor = member(tokenizer, "post_processor");
+    const auto* tokens =
+        processor == nullptr ? nullptr : member(*processor, "special_tokens");
+    if (tokens == nullptr || !tokens->is_object() || !vocabulary_.known) {
+      return;
+    }
+    for (const auto& [text, token] : tokens->items()) {
+      const auto* list = member(token, "ids");
+      auto known = vocabulary_.id_of(text);
+      bool one = list != nullptr && list->is_array() && list->size() == 1 &&
+                 list->front().is_number_integer();
+      if (one && known && list->front() != *known) {
+        add("tokenizer.disagrees",
+            "tokenizer.json",
+            fmt::format("post_processor: '{}'", text),
+            fmt::format("id {}, as the vocabulary has it", *known),
+            list->front().dump());
+      }
+    }
+  }
+
+  // Ids are whole numbers below the vocabulary's size; -1 stands for none.
+  void id_values(const Json& document, const char* file) {
+    const auto* rows = member(config_, "vocab_size");
+    for (const auto* field : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
+      const auto* value = member(document, field);
+      if (value == nullptr) {
+        continue;
+      }
+      for (const auto& id :
+           value->is_array() ? *value : Json::array({*value})) {
+        if (!id.is_number_integer()) {
+          add("config.invalid-value",
+              file,
+              field,
+              "an id, or a list of them",
+              id.dump().substr(0, 80));
+        } else if (rows != nullptr && rows->is_number_integer() &&
+                   id.get<int64_t>() >= rows->get<int64_t>()) {
+          add("special-token.out-of-range",
+              file,
+              field,
+              fmt::format("an id below {}", rows->get<int64_t>()),
+              id.dump(),
+              std::string_view(field) == "pad_token_id"
+                  ? std::optional(Severity::warning)
+                  : std::nullopt);
+        }
       }
     }
   }
@@ -368,19 +434,23 @@ Findings spoken_tokens(const ModelFiles& model,
 Findings sampling(const ModelFiles& model) {
   Findings findings;
   const auto& config = model.generation_config;
+  auto file = (model.path / "generation_config.json").string();
+  if (!config.is_null() && !config.is_object()) {
+    return {make_finding("generation.invalid-value",
+                         file,
+                         "an object of settings",
+                         config.type_name())};
+  }
   auto hold = [&](const char* field, auto&& holds, const char* expected) {
     const auto* value = member(config, field);
     if (value == nullptr) {
       return;
     }
     if (!value->is_number() || !holds(value->get<double>())) {
-      findings.push_back(make_finding(
-          "generation.invalid-value",
-          fmt::format("{}: {}",
-                      (model.path / "generation_config.json").string(),
-                      field),
-          expected,
-          value->dump().substr(0, 80)));
+      findings.push_back(make_finding("generation.invalid-value",
+                                      fmt::format("{}: {}", file, field),
+                                      expected,
+                                      value->dump().substr(0, 80)));
     }
   };
   hold("temperature", [](double x) { return x >= 0; }, "0 or more");

@@ -1,7 +1,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
+#include <map>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -22,6 +25,20 @@ struct Statistics {
   float low = std::numeric_limits<float>::infinity();
   float high = -std::numeric_limits<float>::infinity();
   double squares = 0;
+  /** Zeros in one run: at the start, at the end, the longest of all. */
+  uint64_t leading = 0, trailing = 0, longest = 0;
+
+  void count_zeros(std::span<const float> values) {
+    uint64_t run = 0;
+    bool all = true;
+    for (float value : values) {
+      run = value == 0 ? run + 1 : 0;
+      longest = std::max(longest, run);
+      all = all && value == 0;
+      leading += all ? 1 : 0;
+    }
+    trailing = run;
+  }
 
   void add(std::span<const float> values, uint64_t offset) {
     float sum = 0;
@@ -40,9 +57,14 @@ struct Statistics {
     squares += std::isfinite(sum) ? static_cast<double>(sum)
                                   : std::numeric_limits<float>::max();
     count += values.size();
+    count_zeros(values);
   }
 
   void add(const Statistics& other) {
+    longest = std::max({longest, other.longest, trailing + other.leading});
+    leading += leading == count ? other.leading : 0;
+    trailing =
+        other.trailing == other.count ? trailing + other.count : other.trailing;
     count += other.count;
     not_finite += other.not_finite;
     first_bad = std::min(first_bad, other.first_bad);
@@ -94,7 +116,8 @@ Statistics scan(const TensorInfo& tensor, std::span<const std::byte> bytes) {
 
 void judge(Findings& findings,
            const TensorInfo& tensor,
-           const Statistics& statistics) {
+           const Statistics& statistics,
+           bool may_have_zeros) {
   auto report = [&](const char* id, std::string expected, std::string actual) {
     findings.push_back(
         make_finding(id, tensor.name, std::move(expected), std::move(actual)));
@@ -129,6 +152,12 @@ void judge(Findings& findings,
     report("tensor.constant",
            "different values",
            fmt::format("{} times {}", statistics.count, statistics.low));
+  } else if (!may_have_zeros && 4 * statistics.longest >= statistics.count) {
+    report("tensor.zero-rows",
+           "values throughout",
+           fmt::format("{} zeros in one run, of {}",
+                       statistics.longest,
+                       statistics.count));
   } else if (statistics.count >= kManyValues &&
              largest > kOutlier * statistics.rms()) {
     report("tensor.outliers",
@@ -138,6 +167,119 @@ void judge(Findings& findings,
            fmt::format("{:.3g}", largest));
   }
 }
+
+// Rows of tokens that nobody uses may well be zero, and so may what no module
+// tree tells the role of.
+bool is_table(const TensorInfo& tensor, const Declared* declared) {
+  if (declared == nullptr) {
+    return true;
+  }
+  return std::ranges::none_of(declared->matches, [&](const Match& match) {
+    auto role = match.spec->role();
+    const auto& sources = match.location.tensors;
+    return !sources.empty() && sources.front() == &tensor &&
+           (role == nn::Role::attention || role == nn::Role::mlp) &&
+           match.location.scales == nullptr;
+  });
+}
+
+// "blk.*.x" for "blk.3.x"; empty where it is of no layer.
+std::string name_in_layers(const TensorInfo& tensor) {
+  auto layer = layer_of(tensor.name);
+  auto number = layer ? fmt::format(".{}.", *layer) : "";
+  auto at = layer ? tensor.name.find(number) : std::string::npos;
+  auto name = at == std::string::npos ? "" : tensor.name;
+  return name.empty() ? name : name.replace(at, number.size(), ".*.");
+}
+
+/** The same matrix in two layers: one was copied over another. */
+class Repeats {
+ public:
+  // Masks are of more dimensions; heads that repeat embeddings of no layer.
+  void look(const TensorInfo& tensor,
+            const Statistics& statistics,
+            std::span<const std::byte> bytes) {
+    constexpr size_t kSmall = 1024;
+    auto name = name_in_layers(tensor);
+    bool matrix = tensor.shape.size() == 2 && !name.empty();
+    if (!matrix || bytes.size() < kSmall || statistics.low == statistics.high) {
+      return;
+    }
+    auto [entry, fresh] =
+        seen_.try_emplace(sum(bytes) ^ std::hash<std::string>()(name),
+                          std::pair(&tensor, bytes.size()));
+    if (!fresh && entry->second.second == bytes.size()) {
+      pairs_.emplace_back(entry->second.first, &tensor);
+    }
+  }
+
+  void report(Findings& findings, TensorData& data) const {
+    for (const auto& [first, second] : pairs_) {
+      auto a = data.bytes(*first);
+      auto b = data.bytes(*second);
+      if (std::ranges::equal(a, b)) {
+        findings.push_back(
+            make_finding("tensor.repeated",
+                         second->name,
+                         "values of its own",
+                         fmt::format("those of {}", first->name)));
+      }
+    }
+  }
+
+ private:
+  // Of the ends alone: equality is settled byte by byte.
+  static size_t sum(std::span<const std::byte> bytes) {
+    constexpr size_t kEnd = 4096;
+    auto text = std::string_view(reinterpret_cast<const char*>(bytes.data()),
+                                 bytes.size());
+    auto hash = std::hash<std::string_view>();
+    auto end = std::min(kEnd, bytes.size());
+    return hash(text.substr(0, end)) ^
+           (hash(text.substr(text.size() - end)) * 31);
+  }
+
+  std::unordered_map<size_t, std::pair<const TensorInfo*, size_t>> seen_;
+  std::vector<std::pair<const TensorInfo*, const TensorInfo*>> pairs_;
+};
+
+/** Vectors that are all zero: wrong where the same of other layers is not. */
+class ZeroVectors {
+ public:
+  void look(const TensorInfo& tensor, const Statistics& statistics) {
+    auto name = name_in_layers(tensor);
+    if (tensor.shape.size() != 1 || name.empty() || statistics.count == 0) {
+      return;
+    }
+    auto& kind = kinds_[name];
+    ++kind.all;
+    if (statistics.low == 0 && statistics.high == 0 &&
+        statistics.not_finite == 0) {
+      kind.zero.push_back(&tensor);
+    }
+  }
+
+  void report(Findings& findings) const {
+    for (const auto& [name, kind] : kinds_) {
+      for (const auto* tensor : kind.zero) {
+        if (kind.zero.size() < kind.all) {
+          findings.push_back(
+              make_finding("tensor.all-zero",
+                           tensor->name,
+                           "values, as other layers have",
+                           fmt::format("{} zeros", tensor->shape.front())));
+        }
+      }
+    }
+  }
+
+ private:
+  struct Kind {
+    size_t all = 0;
+    std::vector<const TensorInfo*> zero;
+  };
+  std::map<std::string, Kind> kinds_;
+};
 
 void compare_heads(Findings& findings,
                    const Declared& declared,
@@ -169,13 +311,19 @@ Findings values(const ModelFiles& model,
                 const Progress& progress) {
   Findings findings;
   auto data = TensorData(model);
+  Repeats repeats;
+  ZeroVectors vectors;
   uint64_t done = 0, total = 0;
   for (const auto& tensor : model.tensors) {
     total += tensor.bytes;
   }
   for (const auto& tensor : model.tensors) {
     if (is_readable(model, tensor.dtype)) {
-      judge(findings, tensor, scan(tensor, data.bytes(tensor)));
+      auto bytes = data.bytes(tensor);
+      auto statistics = scan(tensor, bytes);
+      judge(findings, tensor, statistics, is_table(tensor, declared));
+      repeats.look(tensor, statistics, bytes);
+      vectors.look(tensor, statistics);
       data.release(tensor);
     }
     done += tensor.bytes;
@@ -183,6 +331,8 @@ Findings values(const ModelFiles& model,
       progress({tensor.name, done, total});
     }
   }
+  repeats.report(findings, data);
+  vectors.report(findings);
   if (declared != nullptr) {
     compare_heads(findings, *declared, data);
   }

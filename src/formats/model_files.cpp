@@ -1,6 +1,8 @@
 #include "assay/formats/model_files.h"
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 #include <set>
 
 #include <fmt/format.h>
@@ -275,6 +277,34 @@ void open_sharded(ModelFiles& model,
   drop_duplicates(model, &index);
 }
 
+// "model-00002-of-00003.safetensors" without its kin: the first that is not
+// there.
+std::optional<std::string> other_part(const std::vector<std::string>& chosen) {
+  constexpr std::string_view kEnd = "-of-00000.safetensors";
+  constexpr size_t kDigits = 5;
+  for (const auto& name : chosen) {
+    auto of = name.rfind("-of-");
+    if (of == std::string::npos || of < kDigits ||
+        name.size() - of != kEnd.size()) {
+      continue;
+    }
+    int count = 0;
+    const char* digits = name.data() + of + 4;
+    if (std::from_chars(digits, digits + kDigits, count).ptr !=
+        digits + kDigits) {
+      continue;
+    }
+    for (int i = 1; i <= count; ++i) {
+      auto part = fmt::format(
+          "{}{:05}{}", name.substr(0, of - kDigits), i, name.substr(of));
+      if (std::ranges::find(chosen, part) == chosen.end()) {
+        return part;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
 // No index: model.safetensors, or all of model*.safetensors (as mlx-lm reads
 // them), or the one file there is; PyTorch's likewise.
 void open_unindexed(ModelFiles& model,
@@ -304,6 +334,12 @@ void open_unindexed(ModelFiles& model,
            model.path / naming.index,
            fmt::format("an index of the {} shards", chosen.size()),
            chosen);
+  }
+  if (auto other = other_part(chosen)) {
+    model.findings.push_back(make_finding("index.missing-shard",
+                                          (model.path / *other).string(),
+                                          "the other parts, and their index",
+                                          "no such file"));
   }
   report(model, "index.stray-file", model.path, "one set of weights", stray);
   drop_duplicates(model, nullptr);

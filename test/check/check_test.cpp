@@ -67,7 +67,8 @@ struct Sound : ModelCopy {
 
 constexpr std::string_view kTemplate =
     "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}<s1>"
-    "{% endfor %}";
+    "{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% endif %}";
 
 }  // namespace
 
@@ -312,6 +313,10 @@ TEST_CASE("chat templates: missing, broken, deaf, sound") {
   auto sound = headers(copy.path);
   CAPTURE(all_of(sound));
   CHECK(sound.findings.empty());
+  copy.write("chat_template.jinja",
+             "{% for m in messages %}[{{ m.role }}]{{ m.content }}"
+             "{% endfor %}");
+  CHECK(has(headers(copy.path), "template.no-prompt"));
 }
 
 TEST_CASE("the token after an answer must end a generation") {

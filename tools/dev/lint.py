@@ -42,7 +42,8 @@ TENSOR_NAME = re.compile(
 # adapters, projectors, checkpoints of the original repositories.
 NAMING_FILES = [SOURCE / name for name in (
     "check/adapter_base.cpp", "check/adapter_targets.cpp", "check/against.cpp",
-    "check/checkpoint.cpp", "check/gguf_kinds.cpp",
+    "check/checkpoint.cpp", "check/component_tensors_transformer.cpp",
+    "check/gguf_kinds.cpp",
     "formats/checkpoint_layout.cpp")]
 STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 LINE_COMMENT = re.compile(r"(?<!:)//.*")

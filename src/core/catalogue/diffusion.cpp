@@ -45,6 +45,40 @@ constexpr std::array kEntries = {
                    "Set the field to the size that the tensor shows, or take "
                    "config and weights from one place."},
     CatalogueEntry{
+        "component.invalid-value",
+        error,
+        "A component's config has a value that its class cannot be built with",
+        "The config was edited, or is another class's: loading fails, or the "
+        "heads are cut wrongly.",
+        "Correct the field as the message says, or take the config that came "
+        "with the weights."},
+    CatalogueEntry{"component.no-config",
+                   error,
+                   "A component has no config",
+                   "A download left the small files out, or only weights were "
+                   "copied.",
+                   "Take the component's folder from the original model."},
+    CatalogueEntry{"component.no-tokenizer",
+                   error,
+                   "A tokenizer's folder holds no vocabulary",
+                   "A download left files out.",
+                   "Take the tokenizer's folder from the original model."},
+    CatalogueEntry{
+        "component.tensor-missing",
+        error,
+        "A component lacks tensors that its config calls for",
+        "The config names more layers or other blocks than the weights are "
+        "of, or the file was cut or filtered. diffusers fills the gap with "
+        "random numbers and says so in a line that is easily missed.",
+        "Take config and weights from one place."},
+    CatalogueEntry{
+        "component.tensor-unexpected",
+        warning,
+        "A component has tensors that its config has no place for",
+        "The config names fewer layers or other blocks than the weights are "
+        "of: what they learned has no effect.",
+        "Take config and weights from one place."},
+    CatalogueEntry{
         "pipeline.component-absent",
         error,
         "The pipeline's class needs a component that the index lacks",
@@ -74,6 +108,18 @@ constexpr std::array kEntries = {
                    "The scheduler has a setting that no scheduler takes",
                    "A typing error, or a setting of another library.",
                    "Use one of the values named."},
+    CatalogueEntry{"scheduler.other-choice",
+                   note,
+                   "A sampler is set otherwise than in the family's release",
+                   "Such settings change pictures and are a matter of taste.",
+                   "Nothing, if it was meant; otherwise take the scheduler's "
+                   "config of the original model."},
+    CatalogueEntry{"scheduler.unknown-class",
+                   warning,
+                   "No scheduler of diffusers has this name",
+                   "A typing error, or a newer or foreign scheduler.",
+                   "Compare with the original model; check diffusers' "
+                   "version."},
     CatalogueEntry{"scheduler.wrong-family",
                    error,
                    "The scheduler is not of the kind that the model needs",

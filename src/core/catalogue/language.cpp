@@ -52,6 +52,14 @@ constexpr std::array kEntries = {
         "It lies outside what sampling is defined for.",
         "Correct it, or take generation_config.json from the original model."},
     CatalogueEntry{
+        "quantization.contradiction",
+        error,
+        "Two quantization blocks of one config differ",
+        "One of them was edited. mlx-lm reads 'quantization', transformers "
+        "'quantization_config'.",
+        "Set both to what the stored shapes mean, or take config.json from "
+        "where the weights are from."},
+    CatalogueEntry{
         "quantization.part-missing",
         error,
         "A quantized weight lacks what belongs to it",
@@ -117,12 +125,34 @@ constexpr std::array kEntries = {
         "Remove one of them from the template or from tokenizer.json's "
         "post_processor."},
     CatalogueEntry{
+        "template.no-prompt",
+        warning,
+        "The chat template does not open the assistant's turn",
+        "It ignores add_generation_prompt: the model has to write the head of "
+        "its own turn, or goes on with the user's.",
+        "Let the template write the turn's head where add_generation_prompt "
+        "is true, or take it from the original model."},
+    CatalogueEntry{
         "template.unknown-marker",
         warning,
         "The chat template writes a marker that is no token",
         "The template belongs to another model, or the marker was lost from "
         "the tokenizer: it is read as plain letters.",
         "Take the template and tokenizer.json from one place."},
+    CatalogueEntry{
+        "tensor.repeated",
+        warning,
+        "Two matrices have the same values",
+        "A layer was copied over another when the model was merged, split or "
+        "converted; or the model was made deeper in this way on purpose.",
+        "Compare with the original model."},
+    CatalogueEntry{
+        "tensor.zero-rows",
+        warning,
+        "A large part of a matrix is zero, in one run",
+        "The file has a hole that a download or a copy left, or the tensor "
+        "was not filled to its end.",
+        "Fetch the file again and compare its hash with the source."},
     CatalogueEntry{
         "tensor.f8-as-bytes",
         error,

@@ -1,0 +1,246 @@
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "assay/check/pipeline.h"
+#include "assay/formats/quote.h"
+
+// What a component's config says that its class cannot build, whatever the
+// tensors are.
+namespace assay::rules {
+namespace {
+
+using Findings = std::vector<Finding>;
+
+class Values {
+ public:
+  explicit Values(const Component& component) : component_(component) {}
+
+  Findings look() {
+    types();
+    if (is("UNet2DCond")) {
+      lists({"down_block_types", "up_block_types"});
+      groups();
+      heads_of_blocks();
+    } else if (is("AutoencoderKL")) {
+      lists({"down_block_types", "up_block_types"});
+      groups();
+    } else if (is("CLIPText") || is("Bert")) {
+      divides("num_attention_heads", "hidden_size");
+      epsilon("layer_norm_eps");
+    } else if (is("FluxTransformer")) {
+      axes();
+    }
+    return std::move(findings_);
+  }
+
+ private:
+  bool is(std::string_view prefix) const {
+    return component_.class_name.starts_with(prefix);
+  }
+
+  const Json* find(std::string_view field) const {
+    auto value = component_.config.find(field);
+    return value == component_.config.end() ? nullptr : &*value;
+  }
+
+  void add(std::string_view field, std::string expected, std::string actual) {
+    findings_.push_back(make_finding(
+        "component.invalid-value",
+        fmt::format("{}: {}", component_.config_path.string(), field),
+        std::move(expected),
+        std::move(actual)));
+  }
+
+  // A whole number above zero, a list of them, or null where it may be left.
+  void types() {
+    constexpr std::array<std::string_view, 31> kSizes = {
+        "in_channels",
+        "out_channels",
+        "latent_channels",
+        "layers_per_block",
+        "block_out_channels",
+        "cross_attention_dim",
+        "attention_head_dim",
+        "num_attention_heads",
+        "norm_num_groups",
+        "transformer_layers_per_block",
+        "joint_attention_dim",
+        "pooled_projection_dim",
+        "caption_projection_dim",
+        "caption_channels",
+        "pos_embed_max_size",
+        "patch_size",
+        "conv_in_kernel",
+        "conv_out_kernel",
+        "sample_size",
+        "hidden_size",
+        "intermediate_size",
+        "vocab_size",
+        "max_position_embeddings",
+        "projection_dim",
+        "num_hidden_layers",
+        "d_model",
+        "d_ff",
+        "d_kv",
+        "num_heads",
+        "relative_attention_num_buckets",
+        "axes_dims_rope"};
+    for (auto field : kSizes) {
+      const auto* value = find(field);
+      if (value != nullptr && !value->is_null() && !is_size(*value)) {
+        add(field,
+            "a whole number above 0, or a list of them",
+            quote(value->dump(-1, ' ', true)));
+      }
+    }
+    for (std::string_view field : {"scaling_factor", "shift_factor"}) {
+      const auto* value = find(field);
+      bool is_factor = value == nullptr || value->is_null() ||
+                       (value->is_number() &&
+                        (field == "shift_factor" || value->get<double>() > 0));
+      if (!is_factor) {
+        add(field, "a number above 0", quote(value->dump(-1, ' ', true)));
+      }
+    }
+    for (std::string_view field : {"use_quant_conv",
+                                   "use_post_quant_conv",
+                                   "mid_block_add_attention",
+                                   "use_linear_projection",
+                                   "guidance_embeds",
+                                   "attention_bias",
+                                   "is_gated_act"}) {
+      const auto* value = find(field);
+      if (value != nullptr && !value->is_boolean() && !value->is_null()) {
+        add(field, "true or false", quote(value->dump(-1, ' ', true)));
+      }
+    }
+  }
+
+  static bool is_size(const Json& value) {
+    auto one = [](const Json& number) {
+      return number.is_number_integer() && number.get<int64_t>() > 0;
+    };
+    auto in_list = [&](const Json& item) {
+      return one(item) || item.is_array();
+    };
+    return value.is_array() ? std::ranges::all_of(value, in_list) : one(value);
+  }
+
+  void lists(std::initializer_list<std::string_view> fields) {
+    const auto* widths = find("block_out_channels");
+    if (widths == nullptr || !widths->is_array()) {
+      return;
+    }
+    for (auto field : fields) {
+      const auto* list = find(field);
+      bool fits = list == nullptr ||
+                  (list->is_array() && list->size() == widths->size());
+      if (!fits) {
+        add(field,
+            fmt::format("{} kinds, one for each of block_out_channels",
+                        widths->size()),
+            quote(list->dump(-1, ' ', true)));
+      }
+    }
+  }
+
+  std::vector<int64_t> numbers(std::string_view field) const {
+    std::vector<int64_t> found;
+    const auto* value = find(field);
+    if (value == nullptr || value->is_null() || !is_size(*value)) {
+      return found;
+    }
+    for (const auto& one : value->is_array() ? *value : Json::array({*value})) {
+      if (one.is_number_integer()) {
+        found.push_back(one.get<int64_t>());
+      }
+    }
+    return found;
+  }
+
+  void groups() {
+    auto count = component_.size("norm_num_groups");
+    for (auto width : numbers("block_out_channels")) {
+      if (count && width % *count != 0) {
+        add("norm_num_groups",
+            fmt::format("a divisor of the width {}", width),
+            fmt::format("{}", *count));
+        return;
+      }
+    }
+  }
+
+  // diffusers calls the number of heads attention_head_dim in a UNet.
+  void heads_of_blocks() {
+    const auto* named = find("num_attention_heads");
+    auto field = named != nullptr && !named->is_null() ? "num_attention_heads"
+                                                       : "attention_head_dim";
+    auto heads = numbers(field);
+    auto widths = numbers("block_out_channels");
+    for (size_t i = 0; i < widths.size() && !heads.empty(); ++i) {
+      auto count =
+          heads.size() == 1 ? heads[0] : heads[std::min(i, heads.size() - 1)];
+      if (widths[i] % count != 0) {
+        add(field,
+            fmt::format("a divisor of the width {}", widths[i]),
+            fmt::format("{}", count));
+        return;
+      }
+    }
+    if (heads.size() > 1 && heads.size() != widths.size()) {
+      add(field,
+          fmt::format("one number, or {}", widths.size()),
+          fmt::format("{}", heads.size()));
+    }
+  }
+
+  void divides(std::string_view part, std::string_view whole) {
+    auto count = component_.size(part);
+    auto width = component_.size(whole);
+    if (count && width && *width % *count != 0) {
+      add(part,
+          fmt::format("a divisor of {}, {}", whole, *width),
+          fmt::format("{}", *count));
+    }
+  }
+
+  void epsilon(std::string_view field) {
+    const auto* value = find(field);
+    bool small =
+        value == nullptr || (value->is_number() && value->get<double>() > 0 &&
+                             value->get<double>() < 0.01);
+    if (!small) {
+      add(field, "a small number above 0", quote(value->dump(-1, ' ', true)));
+    }
+  }
+
+  void axes() {
+    auto axes = numbers("axes_dims_rope");
+    auto width = component_.size("attention_head_dim");
+    int64_t sum = 0;
+    for (auto axis : axes) {
+      sum += axis;
+    }
+    bool odd = std::ranges::any_of(axes, [](int64_t n) { return n % 2 != 0; });
+    if (!axes.empty() && width && (sum != *width || axes.size() != 3 || odd)) {
+      add("axes_dims_rope",
+          fmt::format("three even numbers, together attention_head_dim, {}",
+                      *width),
+          quote(find("axes_dims_rope")->dump()));
+    }
+  }
+
+  const Component& component_;
+  Findings findings_;
+};
+
+}  // namespace
+
+std::vector<Finding> component_values(const Component& component) {
+  return component.config.is_object() ? Values(component).look() : Findings{};
+}
+
+}  // namespace assay::rules

@@ -243,12 +243,14 @@ class Repeats {
   std::vector<std::pair<const TensorInfo*, const TensorInfo*>> pairs_;
 };
 
-/** Vectors that are all zero: wrong where the same of other layers is not. */
+/** Vectors that are all zero: wrong where the same of other layers is not.
+ * Biases may be. */
 class ZeroVectors {
  public:
   void look(const TensorInfo& tensor, const Statistics& statistics) {
     auto name = name_in_layers(tensor);
-    if (tensor.shape.size() != 1 || name.empty() || statistics.count == 0) {
+    if (tensor.shape.size() != 1 || name.empty() || statistics.count == 0 ||
+        name.ends_with("bias")) {
       return;
     }
     auto& kind = kinds_[name];

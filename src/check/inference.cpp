@@ -151,12 +151,28 @@ void hold_decoding(Findings& findings,
   }
 }
 
+// MLX's own CPU products accumulate in the type of their input.
+void hold_type(Findings& findings, const ModelFiles& model) {
+  uint64_t all = 0, half = 0;
+  for (const auto& tensor : model.tensors) {
+    all += tensor.bytes;
+    half += tensor.dtype == DType::bf16 ? tensor.bytes : 0;
+  }
+  if (2 * half > all && mx::default_device() == mx::Device::cpu) {
+    findings.push_back(make_finding("dtype.bf16-on-cpu",
+                                    model.path.string(),
+                                    "a GPU, or float32",
+                                    "BF16 weights, and MLX on the CPU"));
+  }
+}
+
 }  // namespace
 
 Inference inference(const ModelFiles& model,
                     const ModelReport& report,
                     const Tokenizer* tokenizer) {
   Inference result;
+  hold_type(result.findings, model);
   auto loaded = arch::load_model(model.path);
   auto ids = test_ids(report, tokenizer);
   result.tokens = ids.size();

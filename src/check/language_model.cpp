@@ -4,16 +4,24 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/check/checkup.h"
+#include "assay/check/declared_shapes.h"
 #include "assay/check/language_rules.h"
+#include "assay/check/published.h"
 #include "assay/check/rules.h"
+#include "assay/check/vision_rules.h"
+#include "assay/inspect/vision_language.h"
 
 namespace assay {
 namespace {
 
 using rules::Findings;
 
-/** A language model from its headers to its logits; what one step found is
- * there for the next. */
+void append(Findings& all, Findings more) {
+  std::ranges::move(more, std::back_inserter(all));
+}
+
+/** A language model from its headers to its logits, or a vision-language model
+ * with one inside; what one step found is there for the next. */
 class LanguageModel {
  public:
   explicit LanguageModel(Checkup& checkup) : checkup_(checkup) {}
@@ -37,65 +45,63 @@ class LanguageModel {
     checkup_.step("files", [&](CheckStep& step) {
       model_.emplace(open_model(checkup_.path()));
       auto findings = model_->findings;
-      std::ranges::move(rules::mlx_types(*model_),
-                        std::back_inserter(findings));
-      step.detail = fmt::format("{} tensors in {} file{}",
+      if (is_vision_language(*model_)) {
+        parts_.emplace(open_vision_language(*model_));
+        text_.emplace(language_part(*model_, *parts_));
+      }
+      auto foreign = rules::mlx_types(*model_);
+      step.detail = fmt::format("{} tensors in {} file{}, valid; MLX {}",
                                 model_->tensors.size(),
                                 model_->files.size(),
-                                model_->files.size() == 1 ? "" : "s");
+                                model_->files.size() == 1 ? "" : "s",
+                                foreign.empty() ? "can load them"
+                                                : "cannot load them as they "
+                                                  "are");
+      append(findings, std::move(foreign));
       return findings;
     });
   }
 
+  /** The language model's own files, or those inside a larger model. */
+  const ModelFiles& language() const { return text_ ? *text_ : *model_; }
+
   void look_at_tree() {
-    facts_ = inspect(*model_);
+    facts_ = inspect(language());
     if (lone_weights()) {
       checkup_.skip("config", "a file of weights by itself has none");
       return;
     }
     auto where = model_->path.string();
     checkup_.step("config", [&](CheckStep& step) -> Findings {
-      const auto* known = arch::architecture_of(*model_);
-      try {
-        tree_.emplace(arch::build_tree(*model_));
-      } catch (const Error& error) {
-        if (error.finding().id != "arch.unsupported") {
-          throw;
-        }
-        checkup_.leave_undecided();
-        auto finding = error.finding();
-        finding.severity = Severity::note;
-        step.outcome = CheckStep::Outcome::skipped;
-        step.detail = "the architecture is not known";
-        return {finding};
+      Findings findings;
+      if (parts_) {
+        findings = look_at_parts(step);
       }
-      std::string name(known == nullptr ? "" : known->model_type);
-      checkup_.name_architecture(name);
-      step.detail = fmt::format("{}, {} parameters", name, facts_.parameters);
-      return look_at_config(where);
+      append(findings, in_text_config(build_tree(step)));
+      if (tree_) {
+        append(findings, in_text_config(look_at_config(where)));
+      }
+      return findings;
     });
     auto foreign = rules::foreign_quantization(
-        *model_, model_->config, tree_ ? &*tree_ : nullptr);
-    if (!tree_ && !foreign) {
+        language(), model_->config, tree_ ? &*tree_ : nullptr);
+    if (!tree_ && !foreign && !parts_) {
       return;
     }
     loadable_ = checkup_.step("tensors", [&](CheckStep& step) {
+      Findings findings;
       if (foreign && (!foreign->loadable || !tree_)) {
         step.detail = foreign->description;
-        return foreign->findings;
+        findings = foreign->findings;
+      } else if (tree_) {
+        findings = look_at_tensors(step, where);
+        if (foreign) {
+          append(findings, foreign->findings);
+        }
       }
-      declared_.emplace(hold_against_tree(*tree_, *model_));
-      auto findings = rules::tensors(*declared_);
-      std::ranges::move(rules::quantization(*tree_, *declared_, where),
-                        std::back_inserter(findings));
-      std::ranges::move(rules::mlx_quantization(*tree_, *declared_, where),
-                        std::back_inserter(findings));
-      if (foreign) {
-        std::ranges::move(foreign->findings, std::back_inserter(findings));
+      if (parts_ && !foreign) {
+        append(findings, rules::vision_shapes(*parts_, *text_, bool(tree_)));
       }
-      step.detail = fmt::format("{} of {} as declared",
-                                declared_->matches.size(),
-                                tree_->parameters.size());
       return findings;
     }) || !has_errors(checkup_.findings());
     if (!tree_) {
@@ -106,13 +112,113 @@ class LanguageModel {
     }) && loadable_;
   }
 
+  // What is wrong with the config of a language model that has no tree, or
+  // none with these fields.
+  Findings build_tree(CheckStep& step) {
+    const auto* known = arch::architecture_of(language());
+    std::string name(known == nullptr ? "" : known->model_type);
+    try {
+      tree_.emplace(arch::build_tree(language()));
+    } catch (const Error& error) {
+      auto finding = error.finding();
+      if (finding.id == "arch.unsupported") {
+        if (parts_ && !rules::declared_part(parts_->text.type).empty()) {
+          return {};  // its shapes are known all the same
+        }
+        checkup_.leave_undecided();
+        finding.severity = Severity::note;
+        step.outcome = CheckStep::Outcome::skipped;
+        step.detail = "the architecture is not known";
+      }
+      return {finding};
+    }
+    if (!parts_) {
+      checkup_.name_architecture(name);
+    }
+    step.detail = fmt::format("{}, {} parameters", name, facts_.parameters);
+    return {};
+  }
+
+  // The config of a vision-language model, but for its language model.
+  Findings look_at_parts(CheckStep& step) {
+    checkup_.name_architecture(parts_->whole.type);
+    Findings findings;
+    if (parts_->family == nullptr ||
+        rules::declared_part(parts_->vision.type).empty()) {
+      checkup_.leave_undecided();
+      auto finding = make_finding(
+          "arch.unsupported",
+          parts_->family == nullptr ? parts_->whole.where + "model_type"
+                                    : parts_->vision.where + "model_type",
+          "a kind of vision-language model whose tensors are known",
+          fmt::format("'{}'",
+                      parts_->family == nullptr ? parts_->whole.type
+                                                : parts_->vision.type));
+      finding.severity = Severity::note;
+      step.outcome = CheckStep::Outcome::skipped;
+      findings.push_back(std::move(finding));
+    }
+    constexpr auto kRefused = rules::OwnValues::refused;
+    append(findings, rules::vision_fields(*parts_));
+    append(findings, rules::published_values(parts_->whole, kRefused));
+    append(findings,
+           rules::published_values(
+               parts_->whole, parts_->whole.type + " " + parts_->vision.type));
+    append(findings, rules::published_values(parts_->vision, kRefused));
+    append(findings, rules::published_values(parts_->text, kRefused));
+    append(findings, rules::stored_types(*model_, model_->config));
+    return findings;
+  }
+
+  Findings look_at_tensors(CheckStep& step, const std::string& where) {
+    declared_.emplace(hold_against_tree(*tree_, language()));
+    auto findings = rules::tensors(*declared_);
+    append(findings, rules::quantization(*tree_, *declared_, where));
+    append(findings, rules::mlx_quantization(*tree_, *declared_, where));
+    if (!parts_ && model_->container == Container::safetensors) {
+      std::vector<const TensorInfo*> tensors;
+      for (const auto& tensor : model_->tensors) {
+        tensors.push_back(&tensor);
+      }
+      append(findings, rules::stored_flags(own_config(), tensors));
+    }
+    if (checkup_.options().headers_only) {  // else the values' step does
+      append(findings, rules::tied_heads(*model_, *declared_));
+    }
+    step.detail = fmt::format("{} of {} as declared",
+                              declared_->matches.size(),
+                              tree_->parameters.size());
+    return findings;
+  }
+
+  ConfigPart own_config() const {
+    return rules::language_config(
+        tree_->config, (model_->path / "config.json").string() + ": ");
+  }
+
+  // A field of the language model inside lies in text_config.
+  Findings in_text_config(Findings findings) const {
+    if (!parts_ || parts_->text.where.ends_with(".json: ")) {
+      return findings;
+    }
+    for (auto& finding : findings) {
+      constexpr std::string_view kFile = "config.json: ";
+      auto at = finding.where.find(kFile);
+      if (at != std::string::npos) {
+        finding.where.insert(at + kFile.size(), "text_config.");
+      }
+    }
+    return findings;
+  }
+
   Findings look_at_config(const std::string& where) {
     auto findings = rules::rope(facts_, where);
-    auto add = [&](Findings more) {
-      std::ranges::move(more, std::back_inserter(findings));
-    };
-    add(rules::config_fields(*model_, tree_->config, facts_));
-    add(rules::stored_types(*model_, tree_->config));
+    append(findings, rules::config_fields(language(), tree_->config, facts_));
+    if (!parts_) {
+      append(findings, rules::stored_types(*model_, tree_->config));
+      append(findings,
+             rules::published_values(own_config(), rules::OwnValues::allowed));
+    }
     return findings;
   }
 
@@ -135,13 +241,15 @@ class LanguageModel {
         step.detail = fmt::format(
             "{}, {} ids", facts_.tokenizer.type, facts_.tokenizer.vocabulary);
       }
-      auto findings = rules::tokenizer(*model_, facts_);
+      auto findings = rules::tokenizer(language(), facts_);
       if (facts_.tokenizer.present && !checkup_.options().headers_only) {
         tokenizer_.emplace(load_tokenizer(*model_));
       }
-      std::ranges::move(rules::text_documents(*model_, model_->config),
-                        std::back_inserter(findings));
-      std::ranges::move(rules::sampling(*model_), std::back_inserter(findings));
+      append(findings, rules::text_documents(*model_, model_->config));
+      append(findings, rules::sampling(*model_));
+      if (parts_ && facts_.tokenizer.present) {
+        append(findings, rules::vision_tokens(*model_, *parts_));
+      }
       return findings;
     });
     checkup_.step("template", [&](CheckStep& step) {
@@ -156,6 +264,12 @@ class LanguageModel {
       step.detail = model_->chat_template.empty() ? "none" : "renders";
       return findings;
     });
+    if (parts_) {
+      checkup_.step("processor", [&](CheckStep& step) {
+        step.detail = parts_->image_processor.type;
+        return rules::vision_processors(*parts_);
+      });
+    }
   }
 
   void look_at_values() {
@@ -167,7 +281,10 @@ class LanguageModel {
                            declared_ ? &*declared_ : nullptr,
                            checkup_.options().progress);
     });
-    if (!tree_) {
+    if (parts_) {
+      checkup_.skip("inference", "vision towers have no module tree");
+      checkup_.leave_undecided();
+    } else if (!tree_) {
       checkup_.skip("inference", "there is no module tree");
     } else if (!loadable_ || !sound) {
       checkup_.skip("inference", "not run for the findings above");
@@ -187,6 +304,8 @@ class LanguageModel {
 
   Checkup& checkup_;
   std::optional<ModelFiles> model_;
+  std::optional<VisionLanguage> parts_;
+  std::optional<ModelFiles> text_;
   ModelReport facts_;
   std::optional<arch::Tree> tree_;
   std::optional<Declared> declared_;

@@ -1,6 +1,7 @@
 #include "assay/check/rules.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include <fmt/format.h>
@@ -133,6 +134,17 @@ Findings mlx_types(const ModelFiles& model) {
                                  name(dtype),
                                  tensors.size(),
                                  tensors.size() == 1 ? "" : "s")));
+  }
+  constexpr int64_t kLargest = std::numeric_limits<int32_t>::max();
+  for (const auto& tensor : model.tensors) {
+    if (std::ranges::any_of(tensor.shape,
+                            [](int64_t size) { return size > kLargest; })) {
+      findings.push_back(
+          make_finding("mlx.dimension",
+                       tensor.name,
+                       fmt::format("dimensions of at most {}", kLargest),
+                       to_string(tensor.shape)));
+    }
   }
   return findings;
 }

@@ -18,7 +18,8 @@ namespace assay::rules {
 
 using Findings = std::vector<Finding>;
 
-/** Types that are valid in the file and that MLX has no arrays of. */
+/** What is valid in the file and MLX cannot load: types that it has no arrays
+ * of, dimensions that it has no numbers for. */
 Findings mlx_types(const ModelFiles& model);
 
 /** Rotary settings, alone and against the context. `where` names the config. */
@@ -35,6 +36,10 @@ Findings tensors(const Declared& declared);
 
 /** Stored tensors that look like a second embedding. */
 std::vector<const TensorInfo*> head_copies(const Declared& declared);
+
+/** A stored head that the config ties, against the embedding: the first bytes
+ * of both, which differ where the tensors do. */
+Findings tied_heads(const ModelFiles& model, const Declared& declared);
 
 /** Vocabulary and special tokens against the embedding's rows. */
 Findings tokenizer(const ModelFiles& model, const ModelReport& report);

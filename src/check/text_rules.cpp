@@ -13,30 +13,17 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/check/language_rules.h"
+#include "assay/check/vocabulary.h"
 #include "assay/core/file.h"
+#include "assay/formats/json_fields.h"
 #include "assay/text/chat_template.h"
 
 namespace assay::rules {
+using namespace fields;
 namespace {
 
 namespace fs = std::filesystem;
 constexpr uint64_t kMaxDocument = 64u << 20;
-
-const Json* member(const Json& object, std::string_view name) {
-  if (!object.is_object()) {
-    return nullptr;
-  }
-  auto entry = object.find(name);
-  return entry == object.end() || entry->is_null() ? nullptr : &*entry;
-}
-
-std::string content(const Json* value) {
-  if (value != nullptr && value->is_object()) {
-    value = member(*value, "content");
-  }
-  return value != nullptr && value->is_string() ? value->get<std::string>()
-                                                : "";
-}
 
 std::set<int64_t> ids(const Json& document, std::string_view name) {
   std::set<int64_t> found;
@@ -64,53 +51,6 @@ Json read_beside(const ModelFiles& model, const char* name) {
   return fs::is_regular_file(path, error)
              ? parse_json(read_text(path, kMaxDocument), path.string())
              : Json();
-}
-
-/** The vocabulary of tokenizer.json: its pieces and added tokens. */
-struct Vocabulary {
-  std::map<std::string, int64_t, std::less<>> pieces, added;
-  bool known = false;  ///< has pieces by name
-
-  std::optional<int64_t> id_of(std::string_view text) const {
-    for (const auto* part : {&added, &pieces}) {
-      if (auto entry = part->find(text); entry != part->end()) {
-        return entry->second;
-      }
-    }
-    return std::nullopt;
-  }
-};
-
-Vocabulary vocabulary_of(const Json& tokenizer) {
-  Vocabulary vocabulary;
-  if (const auto* list = member(tokenizer, "added_tokens");
-      list != nullptr && list->is_array()) {
-    for (const auto& token : *list) {
-      const auto* id = member(token, "id");
-      if (id != nullptr && id->is_number_integer()) {
-        vocabulary.added[content(&token)] = id->get<int64_t>();
-      }
-    }
-  }
-  const auto* model = member(tokenizer, "model");
-  const auto* vocab = model != nullptr ? member(*model, "vocab") : nullptr;
-  if (vocab != nullptr && vocab->is_object()) {
-    for (const auto& [piece, id] : vocab->items()) {
-      if (id.is_number_integer()) {
-        vocabulary.pieces[piece] = id.get<int64_t>();
-      }
-    }
-  } else if (vocab != nullptr && vocab->is_array()) {
-    int64_t id = 0;
-    for (const auto& pair : *vocab) {
-      if (pair.is_array() && !pair.empty() && pair[0].is_string()) {
-        vocabulary.pieces[pair[0].get<std::string>()] = id;
-      }
-      ++id;
-    }
-  }
-  vocabulary.known = !vocabulary.pieces.empty();
-  return vocabulary;
 }
 
 class Documents {

@@ -21,7 +21,8 @@ std::vector<CatalogueEntry> all_parts() {
                     catalogue_parts::torch(),
                     catalogue_parts::jobs(),
                     catalogue_parts::language(),
-                    catalogue_parts::project()}) {
+                    catalogue_parts::project(),
+                    catalogue_parts::vision()}) {
     entries.insert(entries.end(), part.begin(), part.end());
   }
   std::ranges::sort(entries, std::less<>{}, &CatalogueEntry::id);

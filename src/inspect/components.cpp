@@ -431,6 +431,9 @@ ModelReport inspect_path(const fs::path& path) {
       return plain;
     }
   }();
+  if (report.kind == "vision-language") {
+    return report;
+  }
   if (report.kind != "pickle") {
     report.kind = name(kind);
   }

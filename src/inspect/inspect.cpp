@@ -9,6 +9,7 @@
 #include "assay/formats/quantization_config.h"
 #include "assay/formats/quote.h"
 #include "assay/inspect/declared.h"
+#include "assay/inspect/vision_language.h"
 
 namespace assay {
 namespace fs = std::filesystem;
@@ -372,6 +373,21 @@ void identify(const ModelFiles& model, ModelReport& report) {
   }
 }
 
+// A vision-language model: sizes are those of the language model in it.
+void add_parts(const ModelFiles& model, ModelReport& report) {
+  auto parts = open_vision_language(model);
+  auto language = inspect(language_part(model, parts));
+  report.kind = "vision-language";
+  report.sizes = language.sizes;
+  report.rope = std::move(language.rope);
+  report.tied_embeddings = language.tied_embeddings;
+  report.components = summarize(parts);
+  if (parts.family != nullptr) {
+    report.class_name = parts.family->class_name;
+  }
+  std::ranges::move(parts.findings, std::back_inserter(report.unusual));
+}
+
 }  // namespace
 
 ModelReport inspect(const ModelFiles& model) {
@@ -414,6 +430,9 @@ ModelReport inspect(const ModelFiles& model) {
   finish_counts(model, report);
   report.quantization = quantization_of(report, config);
   report.tokenizer = summarize_tokenizer(model, config, report.unusual);
+  if (is_vision_language(model)) {
+    add_parts(model, report);
+  }
   return report;
 }
 

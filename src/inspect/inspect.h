@@ -86,7 +86,7 @@ struct ModelReport {
   // Identity.
   std::filesystem::path path;
   /** "model", "pipeline", "component", "scheduler", "adapter", "embedding",
-   * "checkpoint", "onnx", "pickle". */
+   * "checkpoint", "onnx", "pickle", "vision-language". */
   std::string kind = "model";
   std::string name;       ///< as the files call it; may be empty
   std::string container;  ///< "safetensors", "GGUF"

@@ -17,7 +17,7 @@ CheckReport on_base(const fs::path& adapter, const fs::path& base) {
   CheckOptions options;
   options.headers_only = true;
   options.base = base;
-  return check(adapter, options);
+  return checked(adapter, options);
 }
 
 bool has(const CheckReport& report, std::string_view id) {
@@ -41,7 +41,7 @@ TEST_CASE("adapters of six libraries are sound") {
                            "xlabs-lora",
                            "gguf-lora"}) {
     is_sound(sound(name));
-    auto whole = check(sound(name));
+    auto whole = checked(sound(name));
     CAPTURE(all_of(whole));
     CHECK(whole.verdict == Verdict::sound);
   }
@@ -281,6 +281,6 @@ TEST_CASE("an adapter that was never trained") {
     }
   }
   weights.save();
-  CHECK(has(check(copy.path), "adapter.untrained"));
+  CHECK(has(checked(copy.path), "adapter.untrained"));
   is_sound(copy.path);  // headers do not show it
 }

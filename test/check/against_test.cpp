@@ -8,8 +8,10 @@
 #include <doctest/doctest.h>
 
 #include "../inspect/model_copy.h"
+#include "fired.h"
 
 using namespace assay;
+using assay::testing::checked;
 using assay::testing::ModelCopy;
 namespace fs = std::filesystem;
 
@@ -27,7 +29,9 @@ struct Good : ModelCopy {
 };
 
 std::vector<Finding> against(const ModelCopy& model, const ModelCopy& good) {
-  return compare_with(profile_of(model.path), profile_of(good.path));
+  auto findings = compare_with(profile_of(model.path), profile_of(good.path));
+  assay::testing::note_fired(findings);
+  return findings;
 }
 
 std::string all_of(const std::vector<Finding>& findings) {
@@ -276,9 +280,9 @@ TEST_CASE("check runs it as a step") {
   model.edit_config([](Json& config) { config["rms_norm_eps"] = 1e-5; });
   CheckOptions options{.headers_only = true, .progress = {}};
   options.extra.push_back(against_step(profile_of(good.path)));
-  auto report = check(model.path, options);
+  auto report = checked(model.path, options);
   CHECK(report.steps.back().name == "against");
   CHECK(report.steps.back().findings == 1);
-  CHECK(check(good.path, options).steps.back().outcome ==
+  CHECK(checked(good.path, options).steps.back().outcome ==
         CheckStep::Outcome::passed);
 }

@@ -38,7 +38,7 @@ TEST_CASE(
                            kFlux}) {
     is_sound(sound(name));
   }
-  CHECK(check(sound(kSd1)).verdict == Verdict::undecided);
+  CHECK(checked(sound(kSd1)).verdict == Verdict::undecided);
 }
 
 TEST_CASE("the family is told by parts and shapes") {

@@ -22,8 +22,8 @@ TEST_CASE("components and schedulers by themselves are sound") {
 }
 
 TEST_CASE("a component that cannot be run is undecided, a scheduler is not") {
-  CHECK(check(sound("vae")).verdict == Verdict::undecided);
-  CHECK(check(sound("scheduler-ddim")).verdict == Verdict::sound);
+  CHECK(checked(sound("vae")).verdict == Verdict::undecided);
+  CHECK(checked(sound("scheduler-ddim")).verdict == Verdict::sound);
 }
 
 TEST_CASE("a component's config is held against its tensors") {

@@ -28,7 +28,7 @@ void list(const SoundCopy& copy, const std::vector<std::string>& paths) {
 
 TEST_CASE("an embedding model is sound by its headers, and not computed") {
   is_sound(sound(kName));
-  CHECK(check(sound(kName)).verdict == Verdict::undecided);
+  CHECK(checked(sound(kName)).verdict == Verdict::undecided);
   SoundCopy older(kName);
   write_text(older.path / kPooling,
              R"({"word_embedding_dimension": 16,

@@ -44,8 +44,8 @@ TEST_CASE("projectors and importance matrices are sound") {
                            std::string("imatrix/imatrix.gguf")}) {
     is_sound(sound(name));
   }
-  CHECK(check(sound(kProjector)).verdict == Verdict::undecided);
-  CHECK(check(sound("imatrix")).verdict == Verdict::sound);
+  CHECK(checked(sound(kProjector)).verdict == Verdict::undecided);
+  CHECK(checked(sound("imatrix")).verdict == Verdict::sound);
 }
 
 TEST_CASE("a projector's keys against its tensors") {

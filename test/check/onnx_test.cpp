@@ -29,7 +29,7 @@ TEST_CASE("ONNX models are sound by their headers and never run") {
   for (const auto* name : {"onnx", "onnx/model.onnx", "onnx-external"}) {
     is_sound(sound(name));
   }
-  CHECK(check(sound("onnx")).verdict == Verdict::undecided);
+  CHECK(checked(sound("onnx")).verdict == Verdict::undecided);
 }
 
 TEST_CASE("what an ONNX file holds") {

@@ -28,7 +28,7 @@ TEST_CASE("pipelines as diffusers saves them are sound by their headers") {
 }
 
 TEST_CASE("a pipeline that cannot be run here is not called sound") {
-  auto report = check(fs::path(ASSAY_TEST_DIR) / "sound/sd1", {});
+  auto report = checked(fs::path(ASSAY_TEST_DIR) / "sound/sd1", {});
   CHECK(report.verdict == Verdict::undecided);
 }
 

@@ -14,6 +14,8 @@
 #include "assay/core/file.h"
 #include "assay/core/platform.h"
 
+#include "fired.h"
+
 namespace assay::testing {
 
 inline std::filesystem::path sound(const std::string& name) {
@@ -23,7 +25,7 @@ inline std::filesystem::path sound(const std::string& name) {
 inline CheckReport headers(const std::filesystem::path& path) {
   CheckOptions options;
   options.headers_only = true;
-  return check(path, options);
+  return checked(path, options);
 }
 
 inline std::string all_of(const CheckReport& report) {

@@ -30,6 +30,11 @@ def chatml(image):
     return CHATML.replace("IMAGE", image)
 
 
+def plain(image):
+    """The same without markers, for vocabularies that have none."""
+    return chatml(image).replace("<|im_start|>", "").replace("<|im_end|>", "")
+
+
 def folder(name):
     path = OUT / name
     if path.exists():

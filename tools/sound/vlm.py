@@ -3,7 +3,7 @@ import json
 
 import torch
 import transformers
-from common import chatml, fast_tokenizer, folder, half, whole
+from common import chatml, fast_tokenizer, folder, half, plain, whole
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 
 V5 = transformers.__version__.startswith("5")
@@ -36,6 +36,8 @@ def save(name, cfg, processor, generation):
     model.generation_config = GenerationConfig(**generation)
     model.save_pretrained(path)
     processor.save_pretrained(path)
+    text = path / "tokenizer.json"  # without white space
+    text.write_text(json.dumps(json.loads(text.read_text()), ensure_ascii=False, separators=(",", ":")))
     return path
 
 
@@ -59,7 +61,7 @@ def llava(which="llava"):
                "CLIPImageProcessor" if which == "llava" else "LlavaNextImageProcessor", **crop, **more)  # fmt: skip
     cls = transformers.LlavaProcessor if which == "llava" else transformers.LlavaNextProcessor
     proc = cls(ip, tok, patch_size=14, vision_feature_select_strategy="default", num_additional_image_tokens=1,
-               chat_template=chatml("<image>\n"))  # fmt: skip
+               chat_template=plain("<image>\n"))  # fmt: skip
     return save(which, cfg, proc, dict(bos_token_id=1, eos_token_id=2, pad_token_id=3))
 
 
@@ -152,10 +154,7 @@ def paligemma():
         "paligemma", text_config=text, projection_dim=16, image_token_index=tid("<image>"), hidden_size=16,
         vision_config=siglip(image_size=28, patch_size=14, projection_dim=16, vision_use_head=False),
         bos_token_id=2, eos_token_id=1, pad_token_id=0)  # fmt: skip
-    path = save("paligemma", cfg, proc, dict(bos_token_id=2, eos_token_id=1, pad_token_id=0))
-    text = path / "tokenizer.json"  # 1152 added tokens: without white space
-    text.write_text(json.dumps(json.loads(text.read_text()), ensure_ascii=False, separators=(",", ":")))
-    return path
+    return save("paligemma", cfg, proc, dict(bos_token_id=2, eos_token_id=1, pad_token_id=0))
 
 
 def idefics3(which="idefics3"):
@@ -226,7 +225,7 @@ def mllama():
                                tie_word_embeddings=False)  # fmt: skip
     ip = image("MllamaImageProcessor", size={"height": 28, "width": 28}, max_image_tiles=4, image_mean=CLIP_MEAN,
                image_std=CLIP_STD)  # fmt: skip
-    proc = transformers.MllamaProcessor(ip, tok, chat_template="{{ bos_token }}" + chatml("<|image|>"))
+    proc = transformers.MllamaProcessor(ip, tok, chat_template="{{ bos_token }}" + plain("<|image|>"))
     return save("mllama", cfg, proc, dict(bos_token_id=0, eos_token_id=[1, 5], pad_token_id=2))
 
 
@@ -244,7 +243,7 @@ def mistral3():
                                vision_feature_layer=-1, projector_hidden_act="gelu", tie_word_embeddings=False)  # fmt: skip
     ip = image("PixtralImageProcessor", size={"longest_edge": 56}, patch_size={"height": 14, "width": 14},
                image_mean=CLIP_MEAN, image_std=CLIP_STD)  # fmt: skip
-    proc = transformers.PixtralProcessor(ip, tok, patch_size=14, spatial_merge_size=2, chat_template=chatml("[IMG]"))
+    proc = transformers.PixtralProcessor(ip, tok, patch_size=14, spatial_merge_size=2, chat_template=plain("[IMG]"))
     return save("mistral3", cfg, proc, dict(bos_token_id=1, eos_token_id=2, pad_token_id=8))
 
 

@@ -194,6 +194,13 @@ constexpr std::array kEntries = {
         "The model, its cache or a result is larger than the memory left.",
         "Run assay fit MODEL; use a smaller context or fewer bits."},
     CatalogueEntry{
+        "mlx.dimension",
+        error,
+        "A tensor is valid, but larger than MLX counts",
+        "MLX keeps dimensions in 32 bits: its own loaders read another, "
+        "smaller number.",
+        "Split the tensor with the tool that wrote it."},
+    CatalogueEntry{
         "mlx.no-type",
         warning,
         "A tensor is valid, but MLX has no such type",

@@ -21,5 +21,6 @@ std::span<const CatalogueEntry> torch();
 std::span<const CatalogueEntry> jobs();
 std::span<const CatalogueEntry> language();
 std::span<const CatalogueEntry> project();
+std::span<const CatalogueEntry> vision();
 
 }  // namespace assay::catalogue_parts

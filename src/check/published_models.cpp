@@ -177,12 +177,22 @@ constexpr auto kClasses = std::to_array<PublishedClass>({
      R"("rope_parameters.rope_theta":[null,1000000]})"},
     {"qwen3_vl_text", kClass, R"({"hidden_act":["silu"]})"},
     {"mllama_text_model", kClass, R"({"hidden_act":["silu"]})"},
+    {"mllama_text_model", kLitgpt,  // its language model is Llama 3.1
+     R"({"rope_parameters.rope_type":[null,"llama3"],)"
+     R"("rope_parameters.factor":[null,8.0],)"
+     R"("rope_parameters.low_freq_factor":[null,1.0],)"
+     R"("rope_parameters.high_freq_factor":[null,4.0],)"
+     R"("rope_scaling.rope_type":[null,"llama3"],)"
+     R"("rope_scaling.factor":[null,8.0],)"
+     R"("rope_scaling.low_freq_factor":[null,1.0],)"
+     R"("rope_scaling.high_freq_factor":[null,4.0]})"},
     {"phi3", kClass, R"({"hidden_act":["silu"]})"},
     {"mixtral", kMlc, R"({"hidden_act":["silu"]})"},
     {"olmo2", kMlc, R"({"hidden_act":["silu"]})"},
     {"gemma", kMlc,
      R"({"hidden_act":["gelu_pytorch_tanh","gelu"],)"
-     R"("hidden_activation":["gelu_pytorch_tanh",null]})"},
+     R"("hidden_activation":["gelu_pytorch_tanh",null],)"
+     R"("rope_parameters.rope_type":[null,"default"]})"},
     {"gemma2", kMlc,
      R"({"hidden_activation":["gelu_pytorch_tanh"],)"
      R"("attn_logit_softcapping":[50.0],"final_logit_softcapping":[30.0]})"},

@@ -233,6 +233,14 @@ class Look {
 
   void windows() {
     const auto& vision = parts_.vision.fields;
+    for (const auto* name : {"image_size", "patch_size"}) {
+      if (member(vision, name) != nullptr && !extent(vision, name)) {
+        add("config.invalid-value",
+            parts_.vision,
+            name,
+            "a number, or height and width");
+      }
+    }
     auto window = integer(vision, "window_size");
     auto patch = integer(vision, "patch_size");
     auto merge = integer(vision, "spatial_merge_size");

@@ -129,6 +129,16 @@ class Look {
           vocabulary_of(parse_json(text, model_.tokenizer_json.string()));
     }
     hold_id(family.image_token, family.image_texts, "image_token");
+    // The processor's own tokens: breaks and ends of images.
+    for (const auto* role : {"image_break_token", "image_end_token"}) {
+      auto text = fields::text(parts_.processor.stored, role);
+      if (!text.empty() && vocabulary_.known && !vocabulary_.id_of(text)) {
+        findings_.push_back(make_finding("vision.token-id",
+                                         parts_.processor.where + role,
+                                         "a token of the tokenizer",
+                                         shown(Json(text))));
+      }
+    }
     for (const auto& [field, text] : family.tokens) {
       auto role = std::string(field.substr(0, field.find("_token"))) + "_token";
       hold_id(field, {text}, role);

@@ -68,6 +68,14 @@ Json config_from_metadata(const ModelFiles& model) {
   if (!config.contains("tie_word_embeddings")) {
     config["tie_word_embeddings"] = model.find("output.weight") == nullptr;
   }
+  // No key says whether there are biases; the tensors do.
+  auto told_by = [&](const char* field, const char* tensor) {
+    if (!config.contains(field) && model.find(tensor) != nullptr) {
+      config[field] = true;
+    }
+  };
+  told_by("attention_bias", "blk.0.attn_q.bias");
+  told_by("mlp_bias", "blk.0.ffn_up.bias");
   if (architecture->finish_gguf != nullptr) {
     architecture->finish_gguf(config, model);
   }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/arch/llm/common.h"
+#include "assay/nn/rope_scale.h"
 
 namespace assay::arch {
 namespace {
@@ -68,6 +69,27 @@ void add_window_pattern(const Architecture& architecture,
   }
 }
 
+// llama.cpp takes 1 where there is no factor, whatever the stretch.
+void add_longrope(const Architecture& architecture,
+                  const Json& config,
+                  GgufMetadata& metadata) {
+  auto reader = ConfigReader(config, "config.json");
+  if (reader.find("rope_theta") == nullptr &&
+      reader.find("rope_parameters") == nullptr) {
+    return;
+  }
+  auto rope = rope_config(reader);
+  if (rope.type != "longrope") {
+    return;
+  }
+  auto prefix = std::string(architecture.gguf) + ".rope.scaling.";
+  metadata.set(prefix + "attn_factor",
+               gguf_f32(static_cast<float>(nn::attention_factor(rope))));
+  metadata.set(
+      prefix + "original_context_length",
+      gguf_u32(static_cast<uint32_t>(rope.original_max_position_embeddings)));
+}
+
 }  // namespace
 
 std::optional<int> window_pattern(const std::vector<std::string>& layer_types) {
@@ -111,6 +133,7 @@ GgufMetadata gguf_metadata(const Architecture& architecture,
       metadata_from_config(whole, architecture.gguf, architecture.gguf_keys);
   add_latent_attention(architecture, whole, metadata);
   add_window_pattern(architecture, whole, metadata);
+  add_longrope(architecture, whole, metadata);
   return metadata;
 }
 

@@ -8,6 +8,7 @@
 
 #include "assay/core/finding.h"
 #include "assay/kernels/fused.h"
+#include "assay/nn/rope_scale.h"
 
 namespace assay::nn {
 namespace mx = mlx::core;
@@ -80,6 +81,8 @@ double yarn_mscale(double factor, double mscale) {
   return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1;
 }
 
+}  // namespace
+
 double attention_factor(const RopeConfig& config) {
   if (config.attention_factor) {
     return *config.attention_factor;
@@ -100,6 +103,8 @@ double attention_factor(const RopeConfig& config) {
   }
   return 1;
 }
+
+namespace {
 
 void multiply(std::vector<float>& periods,
               const std::vector<float>& factors,

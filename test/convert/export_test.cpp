@@ -102,6 +102,26 @@ TEST_CASE("settings that come back otherwise are told") {
   CHECK(found[0].expected == "24");
 }
 
+TEST_CASE("longrope's attention factor is written: llama.cpp takes 1") {
+  TemporaryFolder temporary("gguf-longrope");
+  auto file = temporary / "model.gguf";
+  convert(kGolden / "arch/phi3-longrope-long",
+          file,
+          to_format(ConvertTarget::gguf));
+  // sqrt(1 + ln(128 / 16) / ln(16)), the paper's rule.
+  CHECK(
+      open_model(file).gguf->number("phi3.rope.scaling.attn_factor").value() ==
+      doctest::Approx(1.3228757));
+}
+
+TEST_CASE("biases of a GGUF are told by its tensors") {
+  TemporaryFolder temporary("gguf-bias");
+  auto folder = kGolden / "arch/llama-bias";
+  auto file = temporary / "model.gguf";
+  convert(folder, file, to_format(ConvertTarget::gguf));
+  CHECK(logits_error(file, folder / "golden.safetensors") <= 1e-4f);
+}
+
 TEST_CASE("GGUFs of Gemma 3 say which layers slide") {
   TemporaryFolder temporary("gguf-pattern");
   constexpr const char* kFull = "full_attention";

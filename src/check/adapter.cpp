@@ -28,9 +28,25 @@ std::string summary(const Adapter& adapter) {
   return text;
 }
 
-// Where the adapter says that its base is, as seen from the adapter and from
-// here; only folders that are there.
-std::optional<fs::path> named_base(const Adapter& adapter) {
+void look_at_base(Checkup& checkup, const Adapter& adapter) {
+  auto given = checkup.options().base;
+  auto base = given.empty() ? rules::named_base(adapter) : std::optional(given);
+  if (!base) {
+    checkup.skip("base", "not found beside the adapter: give it with --base");
+    return;
+  }
+  checkup.step("base", [&](CheckStep& step) {
+    std::string detail;
+    auto findings =
+        rules::adapter_base(adapter, rules::base_modules(*base), detail);
+    step.detail = fmt::format("{}: {}", base->string(), detail);
+    return findings;
+  });
+}
+
+}  // namespace
+
+std::optional<fs::path> rules::named_base(const Adapter& adapter) {
   for (const auto* field : {"base_model_name_or_path", "model"}) {
     auto value = adapter.config.is_object()
                      ? adapter.config.value(field, Json())
@@ -48,24 +64,6 @@ std::optional<fs::path> named_base(const Adapter& adapter) {
   }
   return std::nullopt;
 }
-
-void look_at_base(Checkup& checkup, const Adapter& adapter) {
-  auto given = checkup.options().base;
-  auto base = given.empty() ? named_base(adapter) : std::optional(given);
-  if (!base) {
-    checkup.skip("base", "not found beside the adapter: give it with --base");
-    return;
-  }
-  checkup.step("base", [&](CheckStep& step) {
-    std::string detail;
-    auto findings =
-        rules::adapter_base(adapter, rules::base_modules(*base), detail);
-    step.detail = fmt::format("{}: {}", base->string(), detail);
-    return findings;
-  });
-}
-
-}  // namespace
 
 void check_adapter(Checkup& checkup) {
   std::optional<Adapter> adapter;

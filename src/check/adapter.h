@@ -2,6 +2,7 @@
 
 // Rules for adapters: by themselves, against their config, against the base.
 
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -31,9 +32,17 @@ bool matches_module(std::string_view path, std::string_view entry);
  * embedding. Nothing for widths that are packed in a way not known here. */
 using BaseModules = std::map<std::string, std::optional<Shape>, std::less<>>;
 
+/** Where the adapter's config says that its base is, as seen from the adapter
+ * and from here; only folders that are there. */
+std::optional<std::filesystem::path> named_base(const Adapter& adapter);
+
 /** Opens the base: a model of any container, a pipeline, a component or a
  * single-file checkpoint. */
 BaseModules base_modules(const std::filesystem::path& base);
+
+/** Beside the modules of a diffusers UNet or FLUX transformer the names that
+ * they have in the original code bases. */
+void add_original_names(BaseModules& modules);
 
 /** Names, layers and widths of the adapter against the base. `detail` is set
  * where names of two layouts cannot be compared. */

@@ -180,7 +180,8 @@ void widths(Findings& findings,
     return;
   }
   // Experts that are stored as one have a dimension before the two.
-  bool convolution = module.down->shape.size() == 4;
+  bool convolution =
+      module.down != nullptr && module.down->shape.size() == 4;
   size_t first = convolution || shape->size() == 2 ? 0 : shape->size() - 2;
   if (!convolution && shape->size() == 4) {
     first = 0;  // a 1x1 convolution adapted as a linear layer
@@ -189,7 +190,13 @@ void widths(Findings& findings,
   auto in = (*shape)[first + 1];
   // Of a fused layer XLabs adapts the rows of queries, keys and values only.
   bool part = adapter.dialect == AdapterDialect::xlabs && *module.out < out;
-  bool fits = *module.in == in && (*module.out == out || part);
+  // LoHa and LoKr keep a convolution's window beside its inputs.
+  auto inputs = element_count(
+      Shape(shape->begin() + static_cast<std::ptrdiff_t>(first) + 1,
+            shape->end()));
+  bool flat = module.down == nullptr && inputs &&
+              *inputs == static_cast<uint64_t>(*module.in);
+  bool fits = (*module.in == in || flat) && (*module.out == out || part);
   bool swapped = *module.in == out && *module.out == in &&
                  (module.embedding || may_be_swapped(adapter, name));
   if (!fits && !swapped) {
@@ -240,6 +247,7 @@ BaseModules base_modules(const std::filesystem::path& base) {
     add_declared(modules, model);
     add_stored(modules, model, "");
   }
+  add_original_names(modules);
   add_underscored(modules);
   return modules;
 }

@@ -112,6 +112,101 @@ void pair(Findings& findings,
   magnitude(findings, adapter, module);
 }
 
+/** Two factors of one matrix: their ranks, and that both are there. */
+void factors(Findings& findings,
+             const Adapter& adapter,
+             const AdapterModule& module,
+             const std::string& a_name,
+             const std::string& b_name,
+             bool core) {
+  const auto* a = module.part(a_name);
+  const auto* b = module.part(b_name);
+  if ((a == nullptr) != (b == nullptr)) {
+    findings.push_back(make_finding(
+        "adapter.incomplete",
+        where(adapter, module),
+        "both factors of the pair",
+        quote((a != nullptr ? a : b)->name) + " alone"));
+    return;
+  }
+  if (a == nullptr) {
+    return;
+  }
+  for (const auto* tensor : {a, b}) {
+    if (tensor->shape.size() < 2) {
+      findings.push_back(make_finding(
+          "adapter.shape",
+          quote(tensor->name),
+          "two dimensions or more",
+          to_string(tensor->shape)));
+      return;
+    }
+  }
+  auto rank = a->shape[core ? 0 : 1];
+  if (rank != b->shape[0]) {
+    findings.push_back(make_finding(
+        "adapter.rank-mismatch",
+        where(adapter, module),
+        fmt::format("one rank in {} and {}", a_name, b_name),
+        fmt::format("{} and {}", to_string(a->shape), to_string(b->shape))));
+  }
+}
+
+// Both products are multiplied element by element: one size, one rank.
+void loha(Findings& findings,
+          const Adapter& adapter,
+          const AdapterModule& module) {
+  bool core = module.part("hada_t1") != nullptr;
+  factors(findings, adapter, module, "hada_w1_a", "hada_w1_b", core);
+  factors(findings, adapter, module, "hada_w2_a", "hada_w2_b", core);
+  for (const auto* end : {"a", "b"}) {
+    const auto* one = module.part(fmt::format("hada_w1_{}", end));
+    const auto* two = module.part(fmt::format("hada_w2_{}", end));
+    if ((one == nullptr) != (two == nullptr)) {
+      findings.push_back(make_finding("adapter.incomplete",
+                                      where(adapter, module),
+                                      "both products",
+                                      quote((one != nullptr ? one : two)->name) +
+                                          " alone"));
+    } else if (one != nullptr && one->shape != two->shape) {
+      findings.push_back(make_finding("adapter.rank-mismatch",
+                                      quote(two->name),
+                                      to_string(one->shape),
+                                      to_string(two->shape)));
+    }
+  }
+  if (core != (module.part("hada_t2") != nullptr)) {
+    findings.push_back(make_finding("adapter.incomplete",
+                                    where(adapter, module),
+                                    "the cores of both products",
+                                    core ? "hada_t1 alone" : "hada_t2 alone"));
+  }
+}
+
+void lokr(Findings& findings,
+          const Adapter& adapter,
+          const AdapterModule& module) {
+  factors(findings, adapter, module, "lokr_w1_a", "lokr_w1_b", false);
+  factors(findings,
+          adapter,
+          module,
+          "lokr_w2_a",
+          "lokr_w2_b",
+          module.part("lokr_t2") != nullptr);
+  for (const auto* name : {"lokr_w1", "lokr_w2"}) {
+    bool whole = module.part(name) != nullptr;
+    bool parts = module.part(fmt::format("{}_a", name)) != nullptr ||
+                 module.part(fmt::format("{}_b", name)) != nullptr;
+    if (whole == parts) {
+      findings.push_back(make_finding(
+          "adapter.incomplete",
+          where(adapter, module),
+          fmt::format("{}, whole or as two factors", name),
+          whole ? "both" : "neither"));
+    }
+  }
+}
+
 void methods(Findings& findings, const Adapter& adapter) {
   std::map<std::string_view, size_t> counts;
   for (const auto& module : adapter.modules) {
@@ -186,8 +281,19 @@ bool is_zero(std::span<const std::byte> bytes) {
 std::vector<Finding> adapter_pairs(const Adapter& adapter) {
   Findings findings;
   for (const auto& module : adapter.modules) {
-    if (module.method == Method::lora) {
-      pair(findings, adapter, module);
+    switch (module.method) {
+      case Method::lora:
+        pair(findings, adapter, module);
+        break;
+      case Method::loha:
+        loha(findings, adapter, module);
+        break;
+      case Method::lokr:
+        lokr(findings, adapter, module);
+        break;
+      case Method::scaled:
+      case Method::other:
+        break;
     }
   }
   findings = shorten(std::move(findings));

@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "assay/check/adapter.h"
+#include "assay/check/module_pattern.h"
 #include "assay/formats/quote.h"
 #include "assay/inspect/declared.h"
 
@@ -32,25 +33,18 @@ std::string shown(const Json* value) {
   return value == nullptr ? "none" : quote(value->dump(-1, ' ', true));
 }
 
-// PEFT reads these keys as the end of a regular expression. Those without
-// operators are plain names; others are not judged.
-bool is_plain(std::string_view pattern) {
-  return pattern.find_first_of("\\*+?[](){}|$") == std::string_view::npos;
-}
-
 /** The rank that settings give a module; nothing where they cannot be told. */
 std::optional<int64_t> stated_rank(const Json& settings,
                                    std::string_view module) {
   if (const auto* patterns = field(settings, "rank_pattern");
       patterns != nullptr && patterns->is_object()) {
     for (const auto& [key, rank] : patterns->items()) {
-      std::string_view pattern = key;
-      if (!is_plain(pattern)) {
+      // As PEFT reads a key: the end of a path, after a dot.
+      auto pattern = ModulePattern::read("(.*\\.)?(" + key + ")");
+      if (!pattern) {
         return std::nullopt;
       }
-      bool exact = pattern.starts_with('^');
-      pattern.remove_prefix(exact ? 1 : 0);
-      if (exact ? module == pattern : matches_module(module, pattern)) {
+      if (pattern->matches(module)) {
         return rank.is_number_integer() ? std::optional(rank.get<int64_t>())
                                         : std::nullopt;
       }

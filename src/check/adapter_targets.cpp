@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "assay/check/adapter.h"
+#include "assay/check/module_pattern.h"
 #include "assay/formats/quote.h"
 #include "assay/inspect/declared.h"
 
@@ -13,8 +14,7 @@ namespace {
 
 using Findings = std::vector<Finding>;
 
-/** An entry that is a list of texts; nothing otherwise (a regular expression,
- * "all-linear", null). */
+/** An entry that is a list of texts; nothing otherwise. */
 std::optional<std::vector<std::string>> texts(const Json& config,
                                               std::string_view name) {
   if (!config.is_object() || !config.contains(name) ||
@@ -99,6 +99,26 @@ void peft_pairs(Findings& findings,
   for (const auto& entry : targets) {
     if (!used.contains(entry)) {
       unused(findings, adapter, "target_modules", entry);
+    }
+  }
+}
+
+// One text is a regular expression for whole paths, as re.fullmatch takes it.
+void peft_pattern(Findings& findings,
+                  const Adapter& adapter,
+                  const std::string& text) {
+  auto pattern = ModulePattern::read(text);
+  if (!pattern) {
+    findings.push_back(make_finding(
+        "adapter.pattern-unread",
+        adapter.config_path.string() + ": target_modules",
+        "a regular expression without look-around and back-references",
+        quote(text)));
+    return;
+  }
+  for (const auto& module : adapter.modules) {
+    if (!pattern->matches(in_base(module.target))) {
+      unlisted(findings, adapter, "target_modules", module.target);
     }
   }
 }
@@ -206,6 +226,10 @@ std::vector<Finding> adapter_targets(const Adapter& adapter) {
     if (targets && !targets->empty() &&
         (targets->size() > 1 || targets->front() != "all-linear")) {
       peft_pairs(findings, adapter, *targets);
+    }
+    auto pattern = adapter.config.value("target_modules", Json());
+    if (pattern.is_string() && pattern != "all-linear") {
+      peft_pattern(findings, adapter, pattern.get<std::string>());
     }
     peft_others(findings, adapter);
   }

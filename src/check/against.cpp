@@ -578,7 +578,13 @@ ExtraStep against_step(Profile good) {
                                       model.documents.size(),
                                       tensors,
                                       shared->source);
-            return compare_with(model, *shared);
+            auto findings = compare_with(model, *shared);
+            // What could not be read there was not compared.
+            for (auto finding : shared->findings) {
+              finding.where = "known good: " + finding.where;
+              findings.push_back(std::move(finding));
+            }
+            return findings;
           }};
 }
 

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "assay/check/checkpoint_sizes.h"
 #include "assay/check/checkup.h"
 #include "assay/check/rules.h"
 #include "assay/formats/checkpoint_layout.h"
@@ -19,90 +20,10 @@ namespace assay {
 namespace {
 
 using rules::Findings;
-
-std::string where(const ModelFiles& files, const CheckpointPart& part) {
-  return fmt::format(
-      "{}: {}", files.files.front().string(), std::string(name(part.kind)));
-}
-
-/** Tensors that a part cannot work without. */
-struct Needs {
-  PartKind kind;
-  std::vector<std::string_view> tensors;
-};
-
-const std::vector<Needs>& needs() {
-  static const std::vector<Needs> list = {
-      {PartKind::unet,
-       {"time_embed.0.weight",
-        "time_embed.2.weight",
-        "input_blocks.0.0.weight",
-        "middle_block.0.in_layers.2.weight",
-        "middle_block.2.in_layers.2.weight",
-        "out.0.weight",
-        "out.2.weight"}},
-      {PartKind::sd3,
-       {"x_embedder.proj.weight",
-        "context_embedder.weight",
-        "t_embedder.mlp.0.weight",
-        "t_embedder.mlp.2.weight",
-        "y_embedder.mlp.0.weight",
-        "pos_embed",
-        "final_layer.linear.weight"}},
-      {PartKind::flux,
-       {"img_in.weight",
-        "txt_in.weight",
-        "time_in.in_layer.weight",
-        "time_in.out_layer.weight",
-        "vector_in.in_layer.weight",
-        "vector_in.out_layer.weight",
-        "double_blocks.0.img_attn.qkv.weight",
-        "single_blocks.0.linear1.weight",
-        "final_layer.linear.weight",
-        "final_layer.adaLN_modulation.1.weight"}},
-      {PartKind::vae,
-       {"decoder.conv_in.weight",
-        "decoder.mid.block_1.conv1.weight",
-        "decoder.mid.block_2.conv1.weight",
-        "decoder.norm_out.weight",
-        "decoder.conv_out.weight"}},
-      {PartKind::clip,
-       {"text_model.embeddings.token_embedding.weight",
-        "text_model.embeddings.position_embedding.weight",
-        "text_model.final_layer_norm.weight"}},
-      {PartKind::open_clip,
-       {"token_embedding.weight", "positional_embedding", "ln_final.weight"}},
-      {PartKind::t5, {"encoder.final_layer_norm.weight"}},
-  };
-  return list;
-}
-
-void missing(Findings& findings,
-             const ModelFiles& files,
-             const CheckpointPart& part,
-             const std::string& tensor) {
-  findings.push_back(make_finding("checkpoint.tensor-missing",
-                                  where(files, part),
-                                  quote(part.prefix + tensor),
-                                  "no such tensor"));
-}
-
-void needed(Findings& findings,
-            const ModelFiles& files,
-            const Checkpoint& checkpoint,
-            const CheckpointPart& part) {
-  bool other_flux =
-      part.kind == PartKind::flux && !checkpoint.family.starts_with("FLUX.1");
-  auto entry = std::ranges::find(needs(), part.kind, &Needs::kind);
-  if (entry == needs().end() || other_flux) {
-    return;
-  }
-  for (auto tensor : entry->tensors) {
-    if (part.find(tensor) == nullptr) {
-      missing(findings, files, part, std::string(tensor));
-    }
-  }
-}
+using rules::count_blocks;
+using rules::missing_tensor;
+using rules::part_sizes;
+using rules::where;
 
 /** Blocks that repeat: number to the names inside. */
 using Stack = std::map<int64_t, std::set<std::string_view>>;
@@ -172,7 +93,7 @@ void alike(Findings& findings,
     for (const auto& [name, count] : holders) {
       if (2 * count > stack.size() && !names.contains(name) &&
           !may_lack(part, name, number == last)) {
-        missing(findings,
+        missing_tensor(findings,
                 files,
                 part,
                 fmt::format("{}{}.{}", prefix, number, name));
@@ -205,17 +126,6 @@ void stacks(Findings& findings,
   }
 }
 
-size_t count_blocks(const CheckpointPart& part, std::string_view prefix) {
-  std::set<std::string_view> numbers;
-  for (const auto& [name, tensor] : part.tensors) {
-    if (name.starts_with(prefix)) {
-      auto rest = name.substr(prefix.size());
-      numbers.insert(rest.substr(0, rest.find('.')));
-    }
-  }
-  return numbers.size();
-}
-
 // What goes down comes up again.
 void both_ways(Findings& findings,
                const ModelFiles& files,
@@ -234,87 +144,12 @@ void both_ways(Findings& findings,
   }
 }
 
-/** How deep published models of one width are. */
-struct Depth {
-  PartKind kind;
-  std::string_view tensor;  ///< its first dimension is the width
-  int64_t width;
-  std::string_view prefix;
-  std::vector<size_t> depths;
-};
-
-// Sources: configs of FLUX.1 (19 and 38; Freepik's lite 8, mini 5 and 10),
-// SD3 medium 24, SD3.5 large 38; OpenAI's CLIP-L 12; LAION's CLIP-H 24 (23 as
-// SD2 keeps it), CLIP-G 32; T5-XXL 24.
-const std::vector<Depth>& depths() {
-  static const std::vector<Depth> list = {
-      {PartKind::flux, "img_in.weight", 3072, "double_blocks.", {19, 8, 5}},
-      {PartKind::flux, "img_in.weight", 3072, "single_blocks.", {38, 10}},
-      {PartKind::sd3, "x_embedder.proj.weight", 1536, "joint_blocks.", {24}},
-      {PartKind::sd3, "x_embedder.proj.weight", 2432, "joint_blocks.", {38}},
-      {PartKind::clip,
-       "text_model.final_layer_norm.weight",
-       768,
-       "text_model.encoder.layers.",
-       {12}},
-      {PartKind::clip,
-       "text_model.final_layer_norm.weight",
-       1280,
-       "text_model.encoder.layers.",
-       {32}},
-      {PartKind::open_clip,
-       "ln_final.weight",
-       1024,
-       "transformer.resblocks.",
-       {24, 23}},
-      {PartKind::open_clip,
-       "ln_final.weight",
-       1280,
-       "transformer.resblocks.",
-       {32}},
-      {PartKind::t5,
-       "encoder.final_layer_norm.weight",
-       4096,
-       "encoder.block.",
-       {24}},
-      {PartKind::unet,
-       "input_blocks.0.0.weight",
-       320,
-       "input_blocks.",
-       {12, 9}},
-  };
-  return list;
-}
-
-void deep_enough(Findings& findings,
-                 const ModelFiles& files,
-                 const Checkpoint& checkpoint,
-                 const CheckpointPart& part) {
-  bool other_flux =
-      part.kind == PartKind::flux && !checkpoint.family.starts_with("FLUX.1");
-  for (const auto& rule : depths()) {
-    if (rule.kind != part.kind || part.size(rule.tensor, 0) != rule.width ||
-        other_flux) {
-      continue;
-    }
-    auto count = count_blocks(part, rule.prefix);
-    if (std::ranges::find(rule.depths, count) == rule.depths.end()) {
-      findings.push_back(make_finding(
-          "checkpoint.depth",
-          where(files, part),
-          fmt::format("{} {}", fmt::join(rule.depths, " or "), rule.prefix),
-          fmt::format("{}", count)));
-    }
-  }
-}
-
 Findings look_at_parts(const ModelFiles& files, const Checkpoint& checkpoint) {
   Findings findings;
   for (const auto& part : checkpoint.parts) {
-    needed(findings, files, checkpoint, part);
+    part_sizes(findings, files, checkpoint, part);
     stacks(findings, files, part);
     both_ways(findings, files, part);
-    deep_enough(findings, files, checkpoint, part);
   }
   findings = shorten(std::move(findings));
   const auto* denoiser = checkpoint.denoiser();

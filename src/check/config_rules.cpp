@@ -355,49 +355,69 @@ bool is_packed(const Json& config) {
   return block.is_object() && block.contains("quant_method");
 }
 
+constexpr std::array kFloats = {
+    std::pair(DType::f32, std::string_view("float32")),
+    std::pair(DType::f16, std::string_view("float16")),
+    std::pair(DType::bf16, std::string_view("bfloat16"))};
+
+uint64_t bytes_of(const ModelFiles& model, std::optional<DType> dtype) {
+  uint64_t bytes = 0;
+  for (const auto& tensor : model.tensors) {
+    bytes += !dtype || tensor.dtype == *dtype ? tensor.bytes : 0;
+  }
+  return bytes;
+}
+
 }  // namespace
+
+std::string_view torch_name(DType dtype) {
+  auto entry = std::ranges::find(
+      kFloats, dtype, [](const auto& one) { return one.first; });
+  return entry == kFloats.end() ? "" : entry->second;
+}
+
+std::optional<DType> most_stored(const ModelFiles& model) {
+  for (const auto& [dtype, name] : kFloats) {
+    if (2 * bytes_of(model, dtype) > bytes_of(model, std::nullopt)) {
+      return dtype;
+    }
+  }
+  return std::nullopt;
+}
 
 Findings stored_types(const ModelFiles& model, const Json& config) {
   if (model.container == Container::gguf || !config.is_object()) {
     return {};
   }
-  uint64_t bytes = 0;
-  std::optional<DType> most;
-  std::array<uint64_t, 3> by_type{};
-  constexpr std::array kTypes = {DType::f32, DType::f16, DType::bf16};
-  for (const auto& tensor : model.tensors) {
-    bytes += tensor.bytes;
-    for (size_t i = 0; i < kTypes.size(); ++i) {
-      by_type[i] += tensor.dtype == kTypes[i] ? tensor.bytes : 0;
-    }
-  }
-  for (size_t i = 0; i < kTypes.size(); ++i) {
-    if (2 * by_type[i] > bytes) {
-      most = kTypes[i];
-    }
-  }
+  auto most = most_stored(model);
   Fields fields(config, (model.path / "config.json").string());
   if (is_packed(config)) {
     lone_parts(fields.findings, model);
   }
   const char* field = fields.find("dtype") != nullptr ? "dtype" : "torch_dtype";
   auto named = fields.text(field);
-  constexpr std::array<std::string_view, 3> kNames = {
-      "float32", "float16", "bfloat16"};
   constexpr std::array<std::string_view, 6> kOthers = {
       "auto", "float64", "float8_e4m3fn", "float8_e5m2", "int8", "uint8"};
   if (named.starts_with("torch.")) {
     named = named.substr(6);
   }
-  auto entry = std::ranges::find(kNames, named);
-  if (!named.empty() && entry == kNames.end() &&
-      std::ranges::find(kOthers, named) == kOthers.end()) {
+  auto entry = std::ranges::find(
+      kFloats, named, [](const auto& one) { return one.second; });
+  if (fields.find(field) == nullptr) {
+    bool only = most && bytes_of(model, most) == bytes_of(model, std::nullopt);
+    if (only && *most != DType::f32) {
+      fields.add("dtype.absent",
+                 "torch_dtype",
+                 fmt::format("{}, as all weights are stored", name(*most)),
+                 "none");
+    }
+  } else if (!named.empty() && entry == kFloats.end() &&
+             std::ranges::find(kOthers, named) == kOthers.end()) {
     fields.add("config.invalid-value",
                field,
                "a type as torch names it: float32, float16, bfloat16",
                "'" + named + "'");
-  } else if (most && entry != kNames.end() &&
-             kTypes[static_cast<size_t>(entry - kNames.begin())] != *most) {
+  } else if (most && entry != kFloats.end() && entry->first != *most) {
     fields.add("dtype.differs",
                field,
                fmt::format("{}, as most bytes are stored", name(*most)),

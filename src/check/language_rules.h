@@ -49,6 +49,11 @@ Findings config_fields(const ModelFiles& model,
                        const Json& config,
                        const ModelReport& report);
 
+/** The floating-point type of more than half of all bytes. */
+std::optional<DType> most_stored(const ModelFiles& model);
+/** As torch and configs call it: "bfloat16"; empty for other types. */
+std::string_view torch_name(DType dtype);
+
 /** The type that the config names against those stored. */
 Findings stored_types(const ModelFiles& model, const Json& config);
 

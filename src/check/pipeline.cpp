@@ -242,6 +242,8 @@ constexpr std::array kNeeds = {
           {"transformer", "vae", "scheduler", "text_encoder", "tokenizer"}},
 };
 
+}  // namespace
+
 std::string class_in_config(const Json& config) {
   if (!config.is_object()) {
     return "";
@@ -255,7 +257,18 @@ std::string class_in_config(const Json& config) {
              : "";
 }
 
-}  // namespace
+std::vector<std::string_view> needed_components(std::string_view class_name) {
+  std::vector<std::string_view> names;
+  auto needs = std::ranges::find_if(kNeeds, [&](const Needs& one) {
+    return class_name.starts_with(one.prefix);
+  });
+  if (needs != kNeeds.end()) {
+    std::ranges::copy_if(needs->components,
+                         std::back_inserter(names),
+                         [](auto name) { return !name.empty(); });
+  }
+  return names;
+}
 
 std::optional<int64_t> Component::size(std::string_view field) const {
   if (!config.is_object()) {
@@ -332,18 +345,13 @@ Pipeline open_component(const fs::path& folder) {
 
 std::vector<Finding> component_classes(const Pipeline& pipeline) {
   std::vector<Finding> findings;
-  auto needs = std::ranges::find_if(kNeeds, [&](const Needs& one) {
-    return pipeline.class_name.starts_with(one.prefix);
-  });
-  if (needs != kNeeds.end()) {
-    for (auto name : needs->components) {
-      if (!name.empty() && pipeline.find(name) == nullptr) {
-        findings.push_back(
-            make_finding("pipeline.component-absent",
-                         (pipeline.path / "model_index.json").string(),
-                         fmt::format("a {} for {}", name, pipeline.class_name),
-                         "none"));
-      }
+  for (auto name : needed_components(pipeline.class_name)) {
+    if (pipeline.find(name) == nullptr) {
+      findings.push_back(
+          make_finding("pipeline.component-absent",
+                       (pipeline.path / "model_index.json").string(),
+                       fmt::format("a {} for {}", name, pipeline.class_name),
+                       "none"));
     }
   }
   for (const auto& component : pipeline.components) {

@@ -54,6 +54,25 @@ Pipeline open_component(const std::filesystem::path& folder);
  * the components that the pipeline's class needs. */
 std::vector<Finding> component_classes(const Pipeline& pipeline);
 
+/** A size that a class's config states and a tensor shows. */
+struct ShownSize {
+  std::string_view field;
+  std::optional<std::string> entry;  ///< of a list: which one, as a key
+  std::optional<int64_t> says, shows;
+  std::string_view tensor;
+  bool settable = true;  ///< one number; not the length of a list
+};
+
+/** All that a class has of these, whether they agree or not. */
+std::vector<ShownSize> shown_sizes(const Component& component,
+                                   std::string_view class_name);
+
+/** The class in a component's own config; empty where it names none. */
+std::string class_in_config(const Json& config);
+
+/** Components that a pipeline of that class cannot work without. */
+std::vector<std::string_view> needed_components(std::string_view class_name);
+
 /** Each size that a config states and a stored tensor shows. */
 std::vector<Finding> component_shapes(const Component& component);
 

@@ -206,43 +206,64 @@ std::optional<int64_t> stated_count(const Component& component,
               : component.size(field);
 }
 
-void hold(std::vector<Finding>& findings,
-          const Component& component,
-          std::string_view field,
-          std::optional<int64_t> says,
-          std::optional<int64_t> shows,
-          std::string_view tensor) {
-  if (says && shows && *says != *shows) {
-    findings.push_back(make_finding(
-        "component.shape-mismatch",
-        fmt::format("{}: {}", component.config_path.string(), field),
-        fmt::format("{}, as {} shows", *shows, tensor),
-        fmt::format("{}", *says)));
+/** What is said and shown otherwise. */
+bool differ(const ShownSize& size) {
+  return size.says && size.shows && *size.says != *size.shows;
+}
+
+std::optional<std::string> entry_of(const Component& component,
+                                    const ShownBy& rule) {
+  switch (rule.entry) {
+    case ShownBy::Entry::first:
+      return "0";
+    case ShownBy::Entry::last:
+      return std::to_string(component.config.value(rule.field, Json()).size() -
+                            1);
+    case ShownBy::Entry::whole:
+      break;
   }
+  return std::nullopt;
 }
 
 }  // namespace
 
-std::vector<Finding> component_shapes(const Component& component) {
-  std::vector<Finding> findings;
+std::vector<ShownSize> shown_sizes(const Component& component,
+                                   std::string_view class_name) {
+  std::vector<ShownSize> sizes;
   for (const auto& rule : kShown) {
-    if (component.class_name.starts_with(rule.class_prefix)) {
-      hold(findings,
-           component,
-           rule.field,
-           stated(component, rule),
-           shown(component, rule),
-           rule.tensor);
+    if (class_name.starts_with(rule.class_prefix)) {
+      auto says = stated(component, rule);
+      sizes.push_back({rule.field,
+                       says ? entry_of(component, rule) : std::nullopt,
+                       says,
+                       shown(component, rule),
+                       rule.tensor,
+                       true});
     }
   }
   for (const auto& rule : kCounted) {
-    if (component.class_name.starts_with(rule.class_prefix)) {
-      hold(findings,
-           component,
-           rule.field,
-           stated_count(component, rule.field),
-           counted(component, rule.prefix),
-           rule.prefix);
+    if (class_name.starts_with(rule.class_prefix)) {
+      bool number = component.size(rule.field).has_value();
+      sizes.push_back({rule.field,
+                       std::nullopt,
+                       stated_count(component, rule.field),
+                       counted(component, rule.prefix),
+                       rule.prefix,
+                       number});
+    }
+  }
+  return sizes;
+}
+
+std::vector<Finding> component_shapes(const Component& component) {
+  std::vector<Finding> findings;
+  for (const auto& size : shown_sizes(component, component.class_name)) {
+    if (differ(size)) {
+      findings.push_back(make_finding(
+          "component.shape-mismatch",
+          fmt::format("{}: {}", component.config_path.string(), size.field),
+          fmt::format("{}, as {} shows", *size.shows, size.tensor),
+          fmt::format("{}", *size.says)));
     }
   }
   return findings;

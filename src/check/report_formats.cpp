@@ -80,7 +80,15 @@ std::string test_suite(const CheckReport& report) {
       cases);
 }
 
-Json rule_of(const CatalogueEntry& entry) {
+// A check of the user's own has ids that the catalogue lacks.
+Json rule_of(const Finding& finding) {
+  const auto* known = find_entry(finding.id);
+  auto entry = known != nullptr ? *known
+                                : CatalogueEntry{finding.id,
+                                                 finding.severity,
+                                                 finding.expected,
+                                                 finding.cause,
+                                                 finding.remedy};
   return {{"id", entry.id},
           {"shortDescription", {{"text", entry.title}}},
           {"fullDescription", {{"text", entry.cause}}},
@@ -169,7 +177,7 @@ Json to_sarif(std::span<const CheckReport> reports, std::string_view version) {
     for (const auto& finding : report.findings) {
       auto [rule, fresh] = indices.emplace(finding.id, rules.size());
       if (fresh) {
-        rules.push_back(rule_of(*find_entry(finding.id)));
+        rules.push_back(rule_of(finding));
       }
       results.push_back(result_of(report, finding, rule->second));
     }

@@ -49,6 +49,18 @@ Findings tokenizer(const ModelFiles& model, const ModelReport& report);
 Findings chat_template(const ModelFiles& model,
                        const TokenizerSummary& tokenizer);
 
+/** A chat template in a place where tokenizers do not look. */
+struct MisplacedTemplate {
+  std::string where;
+  std::string text;
+};
+std::optional<MisplacedTemplate> misplaced_template(const ModelFiles& model);
+
+/** The added token that the template writes after an answer; nothing where it
+ * writes none. */
+std::optional<int32_t> token_after_answer(const ModelFiles& model,
+                                          const Tokenizer& tokenizer);
+
 /** Whether the token after an answer ends a generation. */
 Findings turn_end(const ModelFiles& model, const Tokenizer& tokenizer);
 

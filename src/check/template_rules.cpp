@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/check/rules.h"
+#include "assay/core/file.h"
 #include "assay/text/chat_template.h"
 
 namespace assay::rules {
@@ -44,6 +45,34 @@ Finding not_shown(const ModelFiles& model, std::string_view content) {
                       fmt::format("a text without '{}'", content));
 }
 
+Finding misplaced(const ModelFiles& model, const MisplacedTemplate& other) {
+  return make_finding(
+      "template.misplaced",
+      where_of(model),
+      "chat_template.jinja, or chat_template of tokenizer_config.json",
+      other.where);
+}
+
+bool is_there(const ModelFiles& model, const char* name) {
+  std::error_code error;
+  return std::filesystem::exists(model.path / name, error);
+}
+
+std::string text_in(const Json& document) {
+  auto value =
+      document.is_object() ? document.value("chat_template", Json()) : Json();
+  return value.is_string() ? value.get<std::string>() : "";
+}
+
+// A list of named templates of which none is the default, but there is one.
+std::string only_named(const Json& document) {
+  auto value =
+      document.is_object() ? document.value("chat_template", Json()) : Json();
+  bool one = value.is_array() && value.size() == 1 && value[0].is_object();
+  auto text = one ? value[0].value("template", Json()) : Json();
+  return text.is_string() ? text.get<std::string>() : "";
+}
+
 }  // namespace
 
 namespace {
@@ -80,16 +109,76 @@ Findings open_turn(const ModelFiles& model, const SpecialTokens& special) {
 
 }  // namespace
 
+std::optional<MisplacedTemplate> misplaced_template(const ModelFiles& model) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(model.path, error) ||
+      model.container != Container::safetensors) {
+    return std::nullopt;
+  }
+  if (!model.chat_template.empty()) {
+    // chat_template.json is a processor's: a tokenizer alone reads it not.
+    bool elsewhere = is_there(model, "chat_template.jinja") ||
+                     !text_in(model.tokenizer_config).empty() ||
+                     is_there(model, "processor_config.json") ||
+                     is_there(model, "preprocessor_config.json") ||
+                     model.tokenizer_config.contains("chat_template");
+    return !elsewhere && is_there(model, "chat_template.json")
+               ? std::optional(MisplacedTemplate{"chat_template.json, which "
+                                                 "processors read and "
+                                                 "tokenizers do not",
+                                                 model.chat_template})
+               : std::nullopt;
+  }
+  if (auto text = only_named(model.tokenizer_config); !text.empty()) {
+    return MisplacedTemplate{
+        "tokenizer_config.json, under a name that is not 'default'", text};
+  }
+  for (const auto& [document, file] :
+       {std::pair(&model.config, "config.json"),
+        std::pair(&model.generation_config, "generation_config.json")}) {
+    if (auto text = text_in(*document); !text.empty()) {
+      return MisplacedTemplate{file, text};
+    }
+  }
+  constexpr uint64_t kMaxTemplate = 16u << 20;
+  constexpr auto kMap = "special_tokens_map.json";
+  if (is_there(model, kMap)) {
+    auto text =
+        text_in(parse_json(read_text(model.path / kMap, kMaxTemplate), kMap));
+    if (!text.empty()) {
+      return MisplacedTemplate{kMap, text};
+    }
+  }
+  for (const auto* file : {"template.jinja",
+                           "chat_template.jinja2",
+                           "chat_template.j2",
+                           "chat_template.txt",
+                           "chat-template.jinja",
+                           "tokenizer.jinja"}) {
+    if (is_there(model, file)) {
+      return MisplacedTemplate{file,
+                               read_text(model.path / file, kMaxTemplate)};
+    }
+  }
+  return std::nullopt;
+}
+
 Findings chat_template(const ModelFiles& model,
                        const TokenizerSummary& tokenizer) {
   if (model.chat_template.empty()) {
     if (!tokenizer.present) {
       return {};
     }
+    if (auto other = misplaced_template(model)) {
+      return {misplaced(model, *other)};
+    }
     auto finding = make_finding(
         "template.missing", model.path.string(), "a chat template", "none");
     finding.severity = Severity::note;  // base models have none
     return {finding};
+  }
+  if (auto other = misplaced_template(model)) {
+    return {misplaced(model, *other)};
   }
   auto special = specials_of(tokenizer);
   auto question = Json::array({message("user", kQuestion)});
@@ -107,9 +196,10 @@ Findings chat_template(const ModelFiles& model,
   return open_turn(model, special);
 }
 
-Findings turn_end(const ModelFiles& model, const Tokenizer& tokenizer) {
+std::optional<int32_t> token_after_answer(const ModelFiles& model,
+                                          const Tokenizer& tokenizer) {
   if (model.chat_template.empty()) {
-    return {};
+    return std::nullopt;
   }
   auto special = special_tokens(model, tokenizer);
   auto turns =
@@ -119,28 +209,36 @@ Findings turn_end(const ModelFiles& model, const Tokenizer& tokenizer) {
   auto text = render_chat(model.chat_template, turns, special, options);
   auto answer = text.rfind(kAnswer);
   if (answer == std::string::npos) {
-    return {};
+    return std::nullopt;
   }
   auto rest = std::string_view(text).substr(answer + kAnswer.size());
   rest.remove_prefix(std::min(rest.find_first_not_of(" \n"), rest.size()));
   for (const auto& token : tokenizer.added_tokens()) {
-    if (token.content.empty() || !rest.starts_with(token.content)) {
-      continue;
+    if (!token.content.empty() && rest.starts_with(token.content)) {
+      return token.id;
     }
-    if (std::ranges::find(special.eos, token.id) != special.eos.end()) {
-      return {};
-    }
-    return {make_finding(
-        "special-token.turn-end",
-        where_of(model),
-        fmt::format("'{}' (id {}) among the ids that end a generation",
-                    token.content,
-                    token.id),
-        fmt::format("{} other id{}",
-                    special.eos.size(),
-                    special.eos.size() == 1 ? "" : "s"))};
   }
-  return {};
+  return std::nullopt;
+}
+
+Findings turn_end(const ModelFiles& model, const Tokenizer& tokenizer) {
+  auto id = token_after_answer(model, tokenizer);
+  if (!id) {
+    return {};
+  }
+  auto special = special_tokens(model, tokenizer);
+  if (std::ranges::find(special.eos, *id) != special.eos.end()) {
+    return {};
+  }
+  return {make_finding(
+      "special-token.turn-end",
+      where_of(model),
+      fmt::format("'{}' (id {}) among the ids that end a generation",
+                  tokenizer.id_to_token(*id).value_or(""),
+                  *id),
+      fmt::format("{} other id{}",
+                  special.eos.size(),
+                  special.eos.size() == 1 ? "" : "s"))};
 }
 
 }  // namespace assay::rules

@@ -1,6 +1,7 @@
 #include "assay/check/check.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <iterator>
 #include <span>
 #include <vector>
@@ -9,9 +10,11 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/check/against.h"
+#include "assay/check/own_rules.h"
 #include "assay/check/report_formats.h"
 #include "assay/check/scan.h"
 #include "assay/cli/arguments.h"
+#include "assay/cli/fix_view.h"
 #include "assay/cli/output.h"
 #include "assay/cli/recording.h"
 #include "assay/cli/verbs.h"
@@ -84,6 +87,22 @@ void print_all(std::span<const CheckReport> reports,
   }
 }
 
+CheckOptions options_of(const Arguments& arguments, const Output& output) {
+  CheckOptions options{.headers_only = arguments.flag("--headers"),
+                       .progress = output.progress(),
+                       .base = arguments.maybe_text("--base").value_or("")};
+  if (auto good = arguments.maybe_text("--against")) {
+    options.extra.push_back(against_step(open_profile(*good)));
+  }
+  for (const auto& file : own_checks_near(std::filesystem::current_path())) {
+    options.extra.push_back(rules_step(file));
+  }
+  for (const auto& file : arguments.all("--rules")) {
+    options.extra.push_back(rules_step(file));
+  }
+  return options;
+}
+
 int run(const Arguments& arguments, Output& output) {
   int formats = 0;
   for (const auto* option : {"--json", "--junit", "--sarif", "--markdown"}) {
@@ -91,6 +110,14 @@ int run(const Arguments& arguments, Output& output) {
   }
   if (formats > 1) {
     throw UsageError("one of --json, --junit, --sarif and --markdown");
+  }
+  if (arguments.flag("--fix")) {
+    return run_fix(arguments, options_of(arguments, output), output);
+  }
+  for (const auto* option : {"--out", "--yes", "--dry-run"}) {
+    if (arguments.has(option)) {
+      throw UsageError(fmt::format("{} belongs to --fix", option));
+    }
   }
   Recording recording(arguments);
   ModelList list;
@@ -100,12 +127,7 @@ int run(const Arguments& arguments, Output& output) {
     std::ranges::move(found.findings, std::back_inserter(list.findings));
   }
   auto verdict = Verdict::sound;
-  CheckOptions options{.headers_only = arguments.flag("--headers"),
-                       .progress = output.progress(),
-                       .base = arguments.maybe_text("--base").value_or("")};
-  if (auto good = arguments.maybe_text("--against")) {
-    options.extra.push_back(against_step(open_profile(*good)));
-  }
+  auto options = options_of(arguments, output);
   auto reports =
       check_all(list.models, options, [&](const CheckReport& report) {
         verdict = worse(verdict, report.verdict);
@@ -162,6 +184,23 @@ Command check_command() {
                    .value = "GOOD",
                    .help = "a model that works, or its profile: list what "
                            "differs and matters"},
+                  {.name = "--rules",
+                   .kind = OptionKind::path,
+                   .value = "FILE",
+                   .help = "rules of your own, beside those in the project's "
+                           "checks folder",
+                   .many = true},
+                  {.name = "--fix",
+                   .help = "repair what the files prove: shows a diff, then "
+                           "writes MODEL-fixed"},
+                  {.name = "--out",
+                   .kind = OptionKind::path,
+                   .value = "DIR",
+                   .help = "with --fix: the new folder"},
+                  {.name = "--yes",
+                   .help = "with --fix: repair in place, with a backup"},
+                  {.name = "--dry-run",
+                   .help = "with --fix: show the diff, write nothing"},
                   {.name = "--save-profile",
                    .kind = OptionKind::path,
                    .value = "FILE",

@@ -7,6 +7,8 @@ namespace assay::cli {
 std::span<const Command> commands() {
   static const std::array list = {inspect_command(),
                                   check_command(),
+                                  troubleshoot_command(),
+                                  new_check_command(),
                                   fit_command(),
                                   convert_command(),
                                   quantize_command(),

@@ -5,16 +5,22 @@
 #include "assay/cli/output.h"
 #include "assay/cli/verbs.h"
 #include "assay/core/catalogue.h"
+#include "assay/diagnose/repairs.h"
 
 namespace assay::cli {
 namespace {
 
 Json to_json(const CatalogueEntry& entry) {
-  return {{"id", entry.id},
-          {"severity", name(entry.severity)},
-          {"title", entry.title},
-          {"cause", entry.cause},
-          {"remedy", entry.remedy}};
+  Json json = {{"id", entry.id},
+               {"severity", name(entry.severity)},
+               {"title", entry.title},
+               {"cause", entry.cause},
+               {"remedy", entry.remedy},
+               {"repair", nullptr}};
+  if (const auto* repair = find_repair(entry.id)) {
+    json["repair"] = repair->what;
+  }
+  return json;
 }
 
 int list_all(Output& output) {
@@ -54,6 +60,8 @@ int run(const Arguments& arguments, Output& output) {
   output.print(fmt::format("{}\n", entry->title));
   output.row("cause", entry->cause);
   output.row("remedy", entry->remedy);
+  const auto* repair = find_repair(entry->id);
+  output.row("check --fix", repair == nullptr ? "no repair" : repair->what);
   return kSound;
 }
 

@@ -18,6 +18,8 @@ Command logits_command();
 Command measure_command();
 Command explain_command();
 Command doctor_command();
+Command troubleshoot_command();
+Command new_check_command();
 Command mcp_command();
 Command task_command();
 Command learn_command();

@@ -13,6 +13,7 @@ std::vector<CatalogueEntry> all_parts() {
   for (auto part : {catalogue_parts::adapters(),
                     catalogue_parts::checkpoints(),
                     catalogue_parts::checks(),
+                    catalogue_parts::diagnose(),
                     catalogue_parts::diffusion(),
                     catalogue_parts::files(),
                     catalogue_parts::gguf(),

@@ -146,9 +146,60 @@ AdapterDialect dialect_of(const Adapter& adapter) {
              : AdapterDialect::peft;
 }
 
+std::optional<int64_t> size_of(const TensorInfo* tensor, size_t dimension) {
+  return tensor != nullptr && dimension < tensor->shape.size()
+             ? std::optional(tensor->shape[dimension])
+             : std::nullopt;
+}
+
+std::optional<int64_t> product(std::optional<int64_t> a,
+                               std::optional<int64_t> b) {
+  constexpr int64_t kLargest = int64_t{1} << 31;
+  return a && b && *a < kLargest && *b < kLargest ? std::optional(*a * *b)
+                                                  : std::nullopt;
+}
+
+// LoHa's factors are those of a LoRA; beside a core (hada_t1) the first is
+// turned round.
+void measure_loha(AdapterModule& module) {
+  const auto* first = module.part("hada_w1_a");
+  bool core = module.part("hada_t1") != nullptr;
+  module.out = size_of(first, core ? 1 : 0);
+  module.up_rank = size_of(first, core ? 0 : 1);
+  module.down_rank = size_of(module.part("hada_w1_b"), 0);
+  module.in = size_of(module.part("hada_w1_b"), 1);
+}
+
+// A Kronecker product is as large as both factors' sizes multiplied. Each is
+// stored whole, or as two factors of its own.
+void measure_lokr(AdapterModule& module) {
+  auto sizes = [&](const char* whole, const char* a, const char* b, bool core) {
+    if (const auto* one = module.part(whole)) {
+      return std::pair(size_of(one, 0), size_of(one, 1));
+    }
+    return std::pair(size_of(module.part(a), core ? 1 : 0),
+                     size_of(module.part(b), 1));
+  };
+  auto first = sizes("lokr_w1", "lokr_w1_a", "lokr_w1_b", false);
+  auto second = sizes("lokr_w2",
+                      "lokr_w2_a",
+                      "lokr_w2_b",
+                      module.part("lokr_t2") != nullptr);
+  module.out = product(first.first, second.first);
+  module.in = product(first.second, second.second);
+}
+
 // mlx-lm's A is (..., in, rank) and B (..., rank, out), all others' are A
 // (rank, in, ...) and B (out, rank, ...); an embedding's A is (rank, rows).
 void measure(AdapterModule& module, AdapterDialect dialect) {
+  if (module.method == Method::loha) {
+    measure_loha(module);
+    return;
+  }
+  if (module.method == Method::lokr) {
+    measure_lokr(module);
+    return;
+  }
   auto dimension = [](const TensorInfo* tensor,
                       size_t from_front) -> std::optional<int64_t> {
     return tensor != nullptr && tensor->shape.size() >= 2
@@ -218,6 +269,9 @@ void sort_tensors(Adapter& adapter) {
     module.target = split->target;
     if (split->method != Method::lora) {
       module.method = split->method;
+    }
+    if (split->method == Method::loha || split->method == Method::lokr) {
+      module.parts[tensor.name.substr(tensor.name.rfind('.') + 1)] = &tensor;
     }
     module.embedding = module.embedding ||
                        tensor.name.ends_with(".lora_embedding_A") ||
@@ -320,6 +374,11 @@ std::string_view name(AdapterModule::Method method) {
       return "another method";
   }
   return "";
+}
+
+const TensorInfo* AdapterModule::part(std::string_view end) const {
+  auto entry = parts.find(end);
+  return entry == parts.end() ? nullptr : entry->second;
 }
 
 bool are_adapter(std::span<const TensorInfo> tensors) {

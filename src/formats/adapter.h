@@ -43,6 +43,10 @@ struct AdapterModule {
   const TensorInfo* magnitude = nullptr;  ///< DoRA's
   bool embedding = false;                 ///< PEFT's lora_embedding_A and _B
   size_t tensors = 0;
+  /** Of LoHa and LoKr: tensors by the end of their names, "hada_w1_a". */
+  std::map<std::string, const TensorInfo*, std::less<>> parts = {};
+
+  const TensorInfo* part(std::string_view end) const;
 
   /** Widths as the tensors show them; nothing where one is missing or has
    * fewer than two dimensions. */

@@ -41,8 +41,9 @@ TENSOR_NAME = re.compile(
 # Files that have no module tree are known by the names their own programs give:
 # adapters, projectors, checkpoints of the original repositories.
 NAMING_FILES = [SOURCE / name for name in (
-    "check/adapter_base.cpp", "check/adapter_targets.cpp", "check/against.cpp",
-    "check/checkpoint.cpp", "check/component_tensors_transformer.cpp",
+    "check/adapter_base.cpp", "check/adapter_layouts.cpp",
+    "check/adapter_targets.cpp", "check/against.cpp", "check/checkpoint.cpp",
+    "check/checkpoint_sizes.cpp", "check/component_tensors_transformer.cpp",
     "check/gguf_kinds.cpp", "check/vision_declarations.cpp",
     "check/vision_shapes.cpp", "check/vision_tokens.cpp",
     "formats/checkpoint_layout.cpp")]

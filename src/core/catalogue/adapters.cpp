@@ -102,6 +102,13 @@ constexpr std::array kEntries = {
         "List them in modules_to_save if they were trained; otherwise "
         "remove them."},
     CatalogueEntry{
+        "adapter.pattern-unread",
+        note,
+        "A regular expression names the modules in a way not read here",
+        "It looks around or refers back, which takes an engine without "
+        "bounds. The modules it names were not held against the tensors.",
+        "Nothing; list the modules to have them checked."},
+    CatalogueEntry{
         "adapter.rank-config",
         error,
         "The rank of the config is not that of the tensors",

@@ -15,6 +15,7 @@ std::span<const CatalogueEntry> checkpoints();
 std::span<const CatalogueEntry> files();
 std::span<const CatalogueEntry> gguf();
 std::span<const CatalogueEntry> config();
+std::span<const CatalogueEntry> diagnose();
 std::span<const CatalogueEntry> diffusion();
 std::span<const CatalogueEntry> text();
 std::span<const CatalogueEntry> torch();

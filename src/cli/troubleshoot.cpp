@@ -1,0 +1,111 @@
+#include "assay/diagnose/troubleshoot.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "assay/cli/arguments.h"
+#include "assay/cli/output.h"
+#include "assay/cli/verbs.h"
+
+namespace assay::cli {
+namespace {
+
+Style style_of(Weight weight) {
+  return weight == Weight::explains ? Style::red
+         : weight == Weight::likely ? Style::yellow
+                                    : Style::dim;
+}
+
+void print(const Diagnosis& diagnosis, Output& output) {
+  output.heading(fmt::format(
+      "{}: {}", diagnosis.path.string(), name(diagnosis.symptom)));
+  for (const auto& stage : diagnosis.stages) {
+    output.print(fmt::format("{:<8} {:<21} {:>7.3f} s  {}\n",
+                             name(stage.outcome),
+                             stage.name,
+                             stage.seconds,
+                             stage.detail));
+  }
+  size_t rank = 0;
+  for (const auto& one : diagnosis.suspects) {
+    output.print(fmt::format("{}. {}: {}\n",
+                             ++rank,
+                             output.styled(style_of(one.weight),
+                                           name(one.weight)),
+                             to_line(one.finding)));
+    if (one.weight == Weight::may_add) {
+      continue;
+    }
+    output.print(fmt::format("   {}\n   {}\n   next: {}\n",
+                             one.finding.cause,
+                             one.finding.remedy,
+                             one.next));
+  }
+  for (const auto& what : diagnosis.ruled_out) {
+    output.print(fmt::format("ruled out: {}\n", what));
+  }
+  if (diagnosis.suspects.empty()) {
+    output.print("nothing here explains it\n");
+  }
+  output.row("next", diagnosis.next);
+}
+
+int run(const Arguments& arguments, Output& output) {
+  auto words = arguments.text("SYMPTOM");
+  auto symptom = symptom_of(words);
+  if (!symptom) {
+    throw UsageError(fmt::format(
+        "no symptom is known by '{}': \"won't load\", oom, slow or "
+        "wrong-output",
+        words));
+  }
+  TroubleshootOptions options{
+      .against = arguments.maybe_text("--against").value_or(""),
+      .base = arguments.maybe_text("--base").value_or(""),
+      .context = arguments.dimension("--context"),
+      .all = arguments.flag("--all"),
+      .progress = output.progress()};
+  auto diagnosis = troubleshoot(*symptom, arguments.path("MODEL"), options);
+  if (output.json()) {
+    output.print_json(to_json(diagnosis));
+  } else {
+    print(diagnosis, output);
+  }
+  return exit_code(diagnosis.verdict);
+}
+
+}  // namespace
+
+Command troubleshoot_command() {
+  using enum OptionKind;
+  return {
+      .name = "troubleshoot",
+      .summary = "from a symptom to what explains it",
+      .description =
+          "Runs the checks that can explain the symptom, the cheapest first, "
+          "and stops where one does. Ranks what was found, says what was "
+          "ruled out, and what to run next.",
+      .operands = {{"SYMPTOM",
+                    "\"won't load\", oom, slow or wrong-output; also in "
+                    "other words (crash, out of memory, garbage)"},
+                   {"MODEL", "a folder or a file"}},
+      .options = {{.name = "--against",
+                   .kind = path,
+                   .value = "GOOD",
+                   .help = "a model that works, or its profile"},
+                  {.name = "--base",
+                   .kind = text,
+                   .value = "MODEL",
+                   .help = "what an adapter is for"},
+                  {.name = "--context",
+                   .kind = integer,
+                   .value = "N",
+                   .help = "positions that are to fit; 0: at most 4096, then "
+                           "all that the model has",
+                   .fallback = "0"},
+                  {.name = "--all",
+                   .help = "go on after what explains it"}},
+      .run = run};
+}
+
+}  // namespace assay::cli

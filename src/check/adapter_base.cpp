@@ -180,8 +180,7 @@ void widths(Findings& findings,
     return;
   }
   // Experts that are stored as one have a dimension before the two.
-  bool convolution =
-      module.down != nullptr && module.down->shape.size() == 4;
+  bool convolution = module.down != nullptr && module.down->shape.size() == 4;
   size_t first = convolution || shape->size() == 2 ? 0 : shape->size() - 2;
   if (!convolution && shape->size() == 4) {
     first = 0;  // a 1x1 convolution adapted as a linear layer
@@ -191,9 +190,8 @@ void widths(Findings& findings,
   // Of a fused layer XLabs adapts the rows of queries, keys and values only.
   bool part = adapter.dialect == AdapterDialect::xlabs && *module.out < out;
   // LoHa and LoKr keep a convolution's window beside its inputs.
-  auto inputs = element_count(
-      Shape(shape->begin() + static_cast<std::ptrdiff_t>(first) + 1,
-            shape->end()));
+  auto inputs = element_count(Shape(
+      shape->begin() + static_cast<std::ptrdiff_t>(first) + 1, shape->end()));
   bool flat = module.down == nullptr && inputs &&
               *inputs == static_cast<uint64_t>(*module.in);
   bool fits = (*module.in == in || flat) && (*module.out == out || part);

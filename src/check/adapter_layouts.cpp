@@ -94,8 +94,7 @@ class Unet {
           "input_blocks", 1 + down->first * (layers_ + 1), layers_, *down);
     }
     if (auto up = numbered(name, "up_blocks.")) {
-      return in_block(
-          "output_blocks", up->first * (layers_ + 1), layers_, *up);
+      return in_block("output_blocks", up->first * (layers_ + 1), layers_, *up);
     }
     constexpr std::string_view kMiddle = "mid_block.";
     if (name.starts_with(kMiddle)) {
@@ -216,7 +215,9 @@ bool is_flux(const BaseModules& modules, std::string_view prefix) {
 }
 
 // Modules that the original has as one are one above the other in it.
-void add(BaseModules& more, const std::string& name, std::optional<Shape> shape) {
+void add(BaseModules& more,
+         const std::string& name,
+         std::optional<Shape> shape) {
   auto [entry, fresh] = more.emplace(name, shape);
   if (fresh) {
     return;

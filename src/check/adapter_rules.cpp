@@ -122,11 +122,11 @@ void factors(Findings& findings,
   const auto* a = module.part(a_name);
   const auto* b = module.part(b_name);
   if ((a == nullptr) != (b == nullptr)) {
-    findings.push_back(make_finding(
-        "adapter.incomplete",
-        where(adapter, module),
-        "both factors of the pair",
-        quote((a != nullptr ? a : b)->name) + " alone"));
+    findings.push_back(
+        make_finding("adapter.incomplete",
+                     where(adapter, module),
+                     "both factors of the pair",
+                     quote((a != nullptr ? a : b)->name) + " alone"));
     return;
   }
   if (a == nullptr) {
@@ -134,11 +134,10 @@ void factors(Findings& findings,
   }
   for (const auto* tensor : {a, b}) {
     if (tensor->shape.size() < 2) {
-      findings.push_back(make_finding(
-          "adapter.shape",
-          quote(tensor->name),
-          "two dimensions or more",
-          to_string(tensor->shape)));
+      findings.push_back(make_finding("adapter.shape",
+                                      quote(tensor->name),
+                                      "two dimensions or more",
+                                      to_string(tensor->shape)));
       return;
     }
   }
@@ -163,11 +162,11 @@ void loha(Findings& findings,
     const auto* one = module.part(fmt::format("hada_w1_{}", end));
     const auto* two = module.part(fmt::format("hada_w2_{}", end));
     if ((one == nullptr) != (two == nullptr)) {
-      findings.push_back(make_finding("adapter.incomplete",
-                                      where(adapter, module),
-                                      "both products",
-                                      quote((one != nullptr ? one : two)->name) +
-                                          " alone"));
+      findings.push_back(
+          make_finding("adapter.incomplete",
+                       where(adapter, module),
+                       "both products",
+                       quote((one != nullptr ? one : two)->name) + " alone"));
     } else if (one != nullptr && one->shape != two->shape) {
       findings.push_back(make_finding("adapter.rank-mismatch",
                                       quote(two->name),
@@ -198,11 +197,11 @@ void lokr(Findings& findings,
     bool parts = module.part(fmt::format("{}_a", name)) != nullptr ||
                  module.part(fmt::format("{}_b", name)) != nullptr;
     if (whole == parts) {
-      findings.push_back(make_finding(
-          "adapter.incomplete",
-          where(adapter, module),
-          fmt::format("{}, whole or as two factors", name),
-          whole ? "both" : "neither"));
+      findings.push_back(
+          make_finding("adapter.incomplete",
+                       where(adapter, module),
+                       fmt::format("{}, whole or as two factors", name),
+                       whole ? "both" : "neither"));
     }
   }
 }

@@ -19,8 +19,8 @@
 namespace assay {
 namespace {
 
-using rules::Findings;
 using rules::count_blocks;
+using rules::Findings;
 using rules::missing_tensor;
 using rules::part_sizes;
 using rules::where;
@@ -94,9 +94,9 @@ void alike(Findings& findings,
       if (2 * count > stack.size() && !names.contains(name) &&
           !may_lack(part, name, number == last)) {
         missing_tensor(findings,
-                files,
-                part,
-                fmt::format("{}{}.{}", prefix, number, name));
+                       files,
+                       part,
+                       fmt::format("{}{}.{}", prefix, number, name));
       }
     }
   }

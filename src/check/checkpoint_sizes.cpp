@@ -19,9 +19,9 @@ std::string where(const ModelFiles& files, const CheckpointPart& part) {
 }
 
 void missing_tensor(Findings& findings,
-             const ModelFiles& files,
-             const CheckpointPart& part,
-             const std::string& tensor) {
+                    const ModelFiles& files,
+                    const CheckpointPart& part,
+                    const std::string& tensor) {
   findings.push_back(make_finding("checkpoint.tensor-missing",
                                   where(files, part),
                                   quote(part.prefix + tensor),
@@ -224,14 +224,10 @@ struct Width {
 // From the modules of Wan2.1's model.py, Lumina-Image-2.0's model.py (NextDiT)
 // and PixArt's PixArt.py: what each builds of its one width.
 constexpr std::array kWidths = {
-    Width{PartKind::wan,
-          "text_embedding.2.weight",
-          0,
-          "patch_embedding.weight"},
-    Width{PartKind::wan,
-          "time_embedding.0.weight",
-          0,
-          "patch_embedding.weight"},
+    Width{
+        PartKind::wan, "text_embedding.2.weight", 0, "patch_embedding.weight"},
+    Width{
+        PartKind::wan, "time_embedding.0.weight", 0, "patch_embedding.weight"},
     Width{PartKind::wan,
           "time_projection.1.weight",
           0,
@@ -281,8 +277,7 @@ constexpr std::array kWidths = {
           "t_embedder.mlp.2.weight",
           0,
           "x_embedder.proj.weight"},
-    Width{
-        PartKind::pixart, "t_block.1.weight", 0, "x_embedder.proj.weight", 6},
+    Width{PartKind::pixart, "t_block.1.weight", 0, "x_embedder.proj.weight", 6},
     Width{PartKind::pixart,
           "y_embedder.y_proj.fc1.weight",
           0,

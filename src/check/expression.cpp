@@ -52,8 +52,8 @@ bool has_part(std::string_view name, std::string_view part) {
 std::string shown(const Json& value) {
   constexpr size_t kLongest = 120;
   double whole = 0;
-  if (value.is_number_float() &&
-      std::modf(value.get<double>(), &whole) == 0 && std::abs(whole) < 9e15) {
+  if (value.is_number_float() && std::modf(value.get<double>(), &whole) == 0 &&
+      std::abs(whole) < 9e15) {
     return fmt::format("{}", static_cast<int64_t>(whole));
   }
   auto text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
@@ -348,10 +348,10 @@ class ExpressionRun {
     if (a.is_string() && b.is_string()) {
       return decide(a.get<std::string>(), b.get<std::string>());
     }
-    fail_at(node,
-            fmt::format("two numbers or two texts, found {} and {}",
-                        shown(a),
-                        shown(b)));
+    fail_at(
+        node,
+        fmt::format(
+            "two numbers or two texts, found {} and {}", shown(a), shown(b)));
   }
 
   bool compare(const Node& node) {

@@ -151,23 +151,20 @@ class ExpressionParser {
     if (parts.size() == 1) {
       return parts.front();
     }
-    return add(
-        {.kind = kind, .children = std::move(parts), .begin = begin});
+    return add({.kind = kind, .children = std::move(parts), .begin = begin});
   }
 
   uint32_t negation() {
     auto begin = at_;
     int count = 0;
-    while (take("not") ||
-           (!text_.substr(at_).starts_with("!=") && take("!"))) {
+    while (take("not") || (!text_.substr(at_).starts_with("!=") && take("!"))) {
       ++count;
     }
     auto node = comparison();
     if (count % 2 == 0) {
       return node;
     }
-    return add(
-        {.kind = Kind::logical_not, .children = {node}, .begin = begin});
+    return add({.kind = Kind::logical_not, .children = {node}, .begin = begin});
   }
 
   std::optional<std::string> comparator() {
@@ -255,9 +252,8 @@ class ExpressionParser {
     while (take("[")) {
       auto index = any_of_all();
       expect("]");
-      node = add({.kind = Kind::index,
-                  .children = {node, index},
-                  .begin = begin});
+      node =
+          add({.kind = Kind::index, .children = {node, index}, .begin = begin});
     }
     return node;
   }
@@ -372,8 +368,8 @@ class ExpressionParser {
     }
     auto end = std::min(text_.find_first_of(",()", at_), text_.size());
     auto text = text_.substr(at_, end - at_);
-    text = text.substr(
-        0, std::min(text.find_last_not_of(" \t") + 1, text.size()));
+    text =
+        text.substr(0, std::min(text.find_last_not_of(" \t") + 1, text.size()));
     if (text.empty()) {
       fail_at(at_, fmt::format("a pattern of tensors, found {}", here()));
     }

@@ -96,8 +96,7 @@ class PatternReader {
     auto all = sequence();
     while (take("|")) {
       auto other = sequence();
-      auto split =
-          add({State::Kind::split, 0, all.start, other.start});
+      auto split = add({State::Kind::split, 0, all.start, other.start});
       all.ends.insert(all.ends.end(), other.ends.begin(), other.ends.end());
       all.start = split;
     }

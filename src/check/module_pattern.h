@@ -29,8 +29,8 @@ class ModulePattern {
   struct State {
     enum class Kind : uint8_t { set, split, begin, end, match };
     Kind kind = Kind::match;
-    uint32_t set = 0;               ///< which one
-    uint32_t next = 0, other = 0;   ///< other: of a split
+    uint32_t set = 0;              ///< which one
+    uint32_t next = 0, other = 0;  ///< other: of a split
   };
 
   void add(uint32_t state,

@@ -13,9 +13,10 @@ constexpr size_t kMaxName = 64;
 
 void expect_name(const std::string& name) {
   bool plain = !name.empty() && name.size() <= kMaxName &&
-               name.find_first_not_of("abcdefghijklmnopqrstuvwxyz"
-                                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                      "0123456789-_") == std::string::npos;
+               name.find_first_not_of(
+                   "abcdefghijklmnopqrstuvwxyz"
+                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                   "0123456789-_") == std::string::npos;
   if (!plain) {
     fail("rules.name",
          "NAME",
@@ -28,10 +29,8 @@ Json rule(const std::string& id,
           const std::string& title,
           const std::string& check,
           std::string_view severity) {
-  return {{"id", id},
-          {"title", title},
-          {"severity", severity},
-          {"check", check}};
+  return {
+      {"id", id}, {"title", title}, {"severity", severity}, {"check", check}};
 }
 
 // Rules that hold for most language models, to be replaced.
@@ -60,8 +59,8 @@ Json document_of(const NewCheckOptions& options) {
   auto severity = name(options.severity);
   Json rules = Json::array();
   for (size_t i = 0; i < options.rules.size(); ++i) {
-    rules.push_back(rule(
-        fmt::format("rule-{}", i + 1), "", options.rules[i], severity));
+    rules.push_back(
+        rule(fmt::format("rule-{}", i + 1), "", options.rules[i], severity));
   }
   Json json = {{"assay_rules", 1}, {"about", ""}};
   if (rules.empty()) {
@@ -91,14 +90,15 @@ std::vector<std::string> told(const OwnRules& rules, const std::string& file) {
                             name(one.severity),
                             one.title.empty() ? "" : ", " + one.title,
                             one.check.text());
-    text += one.each.empty()
-                ? ""
-                : fmt::format(" for each tensor `{}`", one.each);
+    text +=
+        one.each.empty() ? "" : fmt::format(" for each tensor `{}`", one.each);
     text += one.when ? fmt::format(", where `{}`", one.when->text()) : "";
     lines.push_back(std::move(text));
   }
   for (const auto* line :
-       {"", "How to run it (in the project, check runs it by itself):", "",
+       {"",
+        "How to run it (in the project, check runs it by itself):",
+        "",
         "```"}) {
     lines.emplace_back(line);
   }

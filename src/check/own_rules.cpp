@@ -121,16 +121,10 @@ class RulesReader {
     if (!json.is_object()) {
       malformed(where, "an object", json.type_name());
     }
-    known(json,
-          where,
-          {"id",
-           "title",
-           "severity",
-           "when",
-           "for",
-           "check",
-           "cause",
-           "remedy"});
+    known(
+        json,
+        where,
+        {"id", "title", "severity", "when", "for", "check", "cause", "remedy"});
     OwnRule rule{.id = text(json, "id", where, true),
                  .title = text(json, "title", where),
                  .when = {},
@@ -215,9 +209,8 @@ class RulesRun {
     finding.cause = !rule.cause.empty()   ? rule.cause
                     : !rule.title.empty() ? rule.title
                                           : "The rule does not hold.";
-    finding.remedy = rule.remedy.empty()
-                         ? fmt::format("See {}.", rules_.file)
-                         : rule.remedy;
+    finding.remedy =
+        rule.remedy.empty() ? fmt::format("See {}.", rules_.file) : rule.remedy;
     found.push_back(std::move(finding));
   }
 
@@ -225,14 +218,12 @@ class RulesRun {
   Finding undecided(const OwnRule& rule,
                     const char* part,
                     const ExpressionError& error) const {
-    auto finding = make_finding("rules.undecided",
-                                fmt::format("{}: {}.{}: column {}",
-                                            rules_.file,
-                                            rule.id,
-                                            part,
-                                            error.column),
-                                error.what(),
-                                model_.source);
+    auto finding = make_finding(
+        "rules.undecided",
+        fmt::format(
+            "{}: {}.{}: column {}", rules_.file, rule.id, part, error.column),
+        error.what(),
+        model_.source);
     finding.severity = rule.severity;
     return finding;
   }

@@ -5,27 +5,14 @@
 namespace assay::cli {
 
 std::span<const Command> commands() {
-  static const std::array list = {inspect_command(),
-                                  check_command(),
-                                  troubleshoot_command(),
-                                  new_check_command(),
-                                  fit_command(),
-                                  convert_command(),
-                                  quantize_command(),
-                                  generate_command(),
-                                  chat_command(),
-                                  compare_command(),
-                                  logits_command(),
-                                  measure_command(),
-                                  explain_command(),
-                                  doctor_command(),
-                                  task_command(),
-                                  learn_command(),
-                                  decide_command(),
-                                  tool_command(),
-                                  results_command(),
-                                  recall_command(),
-                                  mcp_command()};
+  static const std::array list = {
+      inspect_command(),   check_command(),    troubleshoot_command(),
+      new_check_command(), fit_command(),      convert_command(),
+      quantize_command(),  generate_command(), chat_command(),
+      compare_command(),   logits_command(),   measure_command(),
+      explain_command(),   doctor_command(),   task_command(),
+      learn_command(),     decide_command(),   tool_command(),
+      results_command(),   recall_command(),   mcp_command()};
   return list;
 }
 

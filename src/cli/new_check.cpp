@@ -22,8 +22,9 @@ int run(const Arguments& arguments, Output& output) {
   auto store = project::Store(
       folder ? std::filesystem::path(*folder)
              : project::find_project(std::filesystem::current_path()));
-  NewCheckOptions options{.rules = arguments.all("--rule"),
-                          .severity = severity_of(arguments.text("--severity"))};
+  NewCheckOptions options{
+      .rules = arguments.all("--rule"),
+      .severity = severity_of(arguments.text("--severity"))};
   auto made = new_check(store, arguments.text("NAME"), options);
   if (output.json()) {
     output.print_json(to_json(made));

@@ -17,8 +17,8 @@ Style style_of(Weight weight) {
 }
 
 void print(const Diagnosis& diagnosis, Output& output) {
-  output.heading(fmt::format(
-      "{}: {}", diagnosis.path.string(), name(diagnosis.symptom)));
+  output.heading(
+      fmt::format("{}: {}", diagnosis.path.string(), name(diagnosis.symptom)));
   for (const auto& stage : diagnosis.stages) {
     output.print(fmt::format("{:<8} {:<21} {:>7.3f} s  {}\n",
                              name(stage.outcome),
@@ -28,11 +28,11 @@ void print(const Diagnosis& diagnosis, Output& output) {
   }
   size_t rank = 0;
   for (const auto& one : diagnosis.suspects) {
-    output.print(fmt::format("{}. {}: {}\n",
-                             ++rank,
-                             output.styled(style_of(one.weight),
-                                           name(one.weight)),
-                             to_line(one.finding)));
+    output.print(
+        fmt::format("{}. {}: {}\n",
+                    ++rank,
+                    output.styled(style_of(one.weight), name(one.weight)),
+                    to_line(one.finding)));
     if (one.weight == Weight::may_add) {
       continue;
     }
@@ -54,10 +54,10 @@ int run(const Arguments& arguments, Output& output) {
   auto words = arguments.text("SYMPTOM");
   auto symptom = symptom_of(words);
   if (!symptom) {
-    throw UsageError(fmt::format(
-        "no symptom is known by '{}': \"won't load\", oom, slow or "
-        "wrong-output",
-        words));
+    throw UsageError(
+        fmt::format("no symptom is known by '{}': \"won't load\", oom, slow or "
+                    "wrong-output",
+                    words));
   }
   TroubleshootOptions options{
       .against = arguments.maybe_text("--against").value_or(""),
@@ -103,8 +103,7 @@ Command troubleshoot_command() {
                    .help = "positions that are to fit; 0: at most 4096, then "
                            "all that the model has",
                    .fallback = "0"},
-                  {.name = "--all",
-                   .help = "go on after what explains it"}},
+                  {.name = "--all", .help = "go on after what explains it"}},
       .run = run};
 }
 

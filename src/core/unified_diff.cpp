@@ -40,10 +40,10 @@ void middle(Lines a, Lines b, std::vector<Edit>& edits) {
     common.resize((a.size() + 1) * width);
     for (size_t i = a.size(); i-- > 0;) {
       for (size_t j = b.size(); j-- > 0;) {
-        common[i * width + j] =
-            a[i] == b[j] ? common[(i + 1) * width + j + 1] + 1
-                         : std::max(common[(i + 1) * width + j],
-                                    common[i * width + j + 1]);
+        common[i * width + j] = a[i] == b[j]
+                                    ? common[(i + 1) * width + j + 1] + 1
+                                    : std::max(common[(i + 1) * width + j],
+                                               common[i * width + j + 1]);
       }
     }
   }
@@ -55,9 +55,8 @@ void middle(Lines a, Lines b, std::vector<Edit>& edits) {
       edits.push_back({' ', a[i++]});
       ++j;
     } else if (j >= b.size() ||
-               (i < a.size() &&
-                (!both ||
-                 common[(i + 1) * width + j] >= common[i * width + j + 1]))) {
+               (i < a.size() && (!both || common[(i + 1) * width + j] >=
+                                              common[i * width + j + 1]))) {
       edits.push_back({'-', a[i++]});
     } else {
       edits.push_back({'+', b[j++]});

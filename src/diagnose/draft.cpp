@@ -81,11 +81,10 @@ std::string FileChange::diff() const {
   if (!is_text) {
     return text;
   }
-  return text +
-         unified_diff(before,
-                      after,
-                      {from.empty() ? "/dev/null" : "a/" + from.string(),
-                       to.empty() ? "/dev/null" : "b/" + to.string()});
+  return text + unified_diff(before,
+                             after,
+                             {from.empty() ? "/dev/null" : "a/" + from.string(),
+                              to.empty() ? "/dev/null" : "b/" + to.string()});
 }
 
 Draft::Draft(fs::path model) : model_(std::move(model)) {
@@ -135,9 +134,8 @@ void Draft::mirror() {
       if (++count > kMaxFiles || level.depth > kMaxDepth) {
         fail("fix.too-large",
              model_.string(),
-             fmt::format("at most {} files, {} folders deep",
-                         kMaxFiles,
-                         kMaxDepth),
+             fmt::format(
+                 "at most {} files, {} folders deep", kMaxFiles, kMaxDepth),
              "more");
       }
       auto to = level.to / entry.path().filename();

@@ -89,9 +89,8 @@ std::string no_repair(const Finding& finding) {
 std::vector<Untouched> all_untouched(const std::vector<Finding>& findings,
                                      std::vector<Untouched> told) {
   for (const auto& finding : findings) {
-    bool known = std::ranges::any_of(told, [&](const Untouched& one) {
-      return same(one.finding, finding);
-    });
+    bool known = std::ranges::any_of(
+        told, [&](const Untouched& one) { return same(one.finding, finding); });
     if (matters(finding) && !known) {
       told.push_back({finding, no_repair(finding)});
     }

@@ -49,12 +49,12 @@ void rank(Workbench& bench, const Adapter& adapter) {
   }
   // The scale is alpha over rank: with another rank it is another number, the
   // one that training used.
-  bench.draft.set(kDocument,
-                  mlx ? Path{"lora_parameters", "rank"} : Path{"r"},
-                  *ranks.begin(),
-                  fmt::format("all {} pairs have rank {}",
-                              adapter.modules.size(),
-                              *ranks.begin()));
+  bench.draft.set(
+      kDocument,
+      mlx ? Path{"lora_parameters", "rank"} : Path{"r"},
+      *ranks.begin(),
+      fmt::format(
+          "all {} pairs have rank {}", adapter.modules.size(), *ranks.begin()));
 }
 
 void dora(Workbench& bench, const Adapter& adapter) {
@@ -66,10 +66,10 @@ void dora(Workbench& bench, const Adapter& adapter) {
     with += pair && module.magnitude != nullptr ? 1 : 0;
   }
   if (pairs == 0 || (with != pairs && with != 0)) {
-    bench.leave("adapter.dora",
-                fmt::format("{} of {} pairs have magnitudes: some were lost",
-                            with,
-                            pairs));
+    bench.leave(
+        "adapter.dora",
+        fmt::format(
+            "{} of {} pairs have magnitudes: some were lost", with, pairs));
     return;
   }
   auto why = fmt::format("{} of {} pairs have magnitudes", with, pairs);
@@ -96,8 +96,8 @@ void adapter_settings(Workbench& bench) {
   if (bench.found("adapter.rank-config")) {
     rank(bench, adapter);
   }
-  bool wrong_switch = std::ranges::any_of(
-      bench.findings, [](const Finding& finding) {
+  bool wrong_switch =
+      std::ranges::any_of(bench.findings, [](const Finding& finding) {
         return finding.id == "adapter.dora" &&
                finding.where.ends_with(kDocument);
       });

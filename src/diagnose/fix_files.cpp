@@ -226,8 +226,8 @@ class IndexRepair {
     auto names = bench_.draft.files(folder_);
     for (const auto& shard : index.shards) {
       auto found = other_case(names, shard);
-      if (found && std::ranges::find(index.shards, *found) ==
-                       index.shards.end()) {
+      if (found &&
+          std::ranges::find(index.shards, *found) == index.shards.end()) {
         bench_.draft.rename(
             folder_ / *found, folder_ / shard, "the index names it so");
         renamed = true;
@@ -241,10 +241,10 @@ class IndexRepair {
   void replace_absent(const SafetensorsIndex& index) {
     auto single = stem_ + ".safetensors";
     bool alone = bench_.draft.exists(folder_ / single);
-    auto shards = read_shards(
-        bench_.draft,
-        folder_,
-        alone ? std::vector<std::string>{single} : all_shards());
+    auto shards =
+        read_shards(bench_.draft,
+                    folder_,
+                    alone ? std::vector<std::string>{single} : all_shards());
     for (const auto& [tensor, shard] : index.shard_of) {
       if (!shards.holder.contains(tensor)) {
         bench_.leave("index.missing-shard",
@@ -255,8 +255,8 @@ class IndexRepair {
       }
     }
     if (alone) {
-      bench_.draft.drop(
-          index_, fmt::format("all of its tensors lie in {}", single));
+      bench_.draft.drop(index_,
+                        fmt::format("all of its tensors lie in {}", single));
     } else {
       rewrite("index.missing-shard", shards.files, &index);
     }

@@ -94,9 +94,9 @@ void component_entries(Workbench& bench) {
                      opened.components.front().config.contains("_class_name");
     }
     if (class_name.empty()) {
-      bench.leave("pipeline.component-absent",
-                  fmt::format("there is no folder {} that names its class",
-                              name));
+      bench.leave(
+          "pipeline.component-absent",
+          fmt::format("there is no folder {} that names its class", name));
       continue;
     }
     bench.draft.set(
@@ -127,14 +127,10 @@ void component_classes(Workbench& bench) {
     bool own_fits =
         by_own.agreeing > by_index.agreeing && by_own.agreeing == by_own.shown;
     auto why = [](std::string_view name, const Evidence& found) {
-      return fmt::format(
-          "{} sizes of {} are as stored", found.agreeing, name);
+      return fmt::format("{} sizes of {} are as stored", found.agreeing, name);
     };
     if (own_fits) {
-      bench.draft.set(kIndex,
-                      Path{component.name, "1"},
-                      own,
-                      why(own, by_own));
+      bench.draft.set(kIndex, Path{component.name, "1"}, own, why(own, by_own));
     } else if (index_fits && component.config.contains("_class_name")) {
       bench.draft.set(
           component.config_path.lexically_relative(bench.draft.folder()),
@@ -142,10 +138,10 @@ void component_classes(Workbench& bench) {
           component.class_name,
           why(component.class_name, by_index));
     } else {
-      bench.leave("component.class-mismatch",
-                  fmt::format("the tensors do not tell {} from {}",
-                              component.class_name,
-                              own));
+      bench.leave(
+          "component.class-mismatch",
+          fmt::format(
+              "the tensors do not tell {} from {}", component.class_name, own));
     }
   }
 }

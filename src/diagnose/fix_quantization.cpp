@@ -4,9 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
-#include <map>
-#include <tuple>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -289,8 +286,8 @@ void foreign_block(Workbench& bench, const ModelFiles& model) {
   auto why = fmt::format("{}: the one that all stored shapes fit",
                          fitting.front().what);
   for (const auto& field : fields) {
-    auto pointer = Json::json_pointer(
-        fmt::format("/{}", fmt::join(field.path, "/")));
+    auto pointer =
+        Json::json_pointer(fmt::format("/{}", fmt::join(field.path, "/")));
     const auto& value = fitting.front().config.at(pointer);
     if (value != config.at(pointer)) {
       bench.draft.set(kDocument, field.path, value, why);
@@ -334,21 +331,20 @@ void stored_type(Workbench& bench) {
     return;
   }
   // transformers 5 writes "dtype", 4 "torch_dtype".
-  const char* field = model.config.contains("dtype") ||
-                              model.config.contains("rope_parameters")
-                          ? "dtype"
-                          : "torch_dtype";
+  const char* field =
+      model.config.contains("dtype") || model.config.contains("rope_parameters")
+          ? "dtype"
+          : "torch_dtype";
   std::string prefix =
       model.config.value(field, Json("")).dump().starts_with("\"torch.")
           ? "torch."
           : "";
-  bench.draft.set(
-      kDocument,
-      Path{field},
-      prefix + std::string(rules::torch_name(*found)),
-      fmt::format("{} of the bytes are stored as {}",
-                  bench.found("dtype.absent") ? "all" : "most",
-                  rules::torch_name(*found)));
+  bench.draft.set(kDocument,
+                  Path{field},
+                  prefix + std::string(rules::torch_name(*found)),
+                  fmt::format("{} of the bytes are stored as {}",
+                              bench.found("dtype.absent") ? "all" : "most",
+                              rules::torch_name(*found)));
 }
 
 }  // namespace assay::repair

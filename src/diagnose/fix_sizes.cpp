@@ -3,12 +3,10 @@
 // all stored tensors are as declared. No name or shape is written here.
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <limits>
 #include <map>
 #include <set>
-#include <tuple>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -261,9 +259,8 @@ class Search {
     }
     std::vector<Proposal> fitting;
     for (const auto& value : values) {
-      bool again = std::ranges::any_of(fitting, [&](const Proposal& one) {
-        return one.value == value;
-      });
+      bool again = std::ranges::any_of(
+          fitting, [&](const Proposal& one) { return one.value == value; });
       if (again || (value.is_number() &&
                     !affordable(config, path, value.get<int64_t>()))) {
         continue;

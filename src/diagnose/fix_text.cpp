@@ -128,12 +128,11 @@ void turn_end(Workbench& bench) {
     ids.push_back(place.value);
   }
   ids.push_back(*id);
-  bench.draft.set(
-      file,
-      place.path,
-      ids.size() == 1 ? ids[0] : ids,
-      fmt::format("the template ends an answer with '{}'",
-                  tokenizer.id_to_token(*id).value_or("")));
+  bench.draft.set(file,
+                  place.path,
+                  ids.size() == 1 ? ids[0] : ids,
+                  fmt::format("the template ends an answer with '{}'",
+                              tokenizer.id_to_token(*id).value_or("")));
 }
 
 void chat_template(Workbench& bench) {
@@ -158,9 +157,8 @@ void chat_template(Workbench& bench) {
                 "it does not render: " + to_line(error.finding()));
     return;
   }
-  bench.draft.write("chat_template.jinja",
-                    found->text,
-                    "the template of " + found->where);
+  bench.draft.write(
+      "chat_template.jinja", found->text, "the template of " + found->where);
 }
 
 }  // namespace assay::repair

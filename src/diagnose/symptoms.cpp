@@ -90,7 +90,8 @@ std::string plain(std::string_view text) {
     if (c == '\'') {
       continue;  // won't
     }
-    char letter = std::isalnum(c) != 0 ? static_cast<char>(std::tolower(c)) : ' ';
+    char letter =
+        std::isalnum(c) != 0 ? static_cast<char>(std::tolower(c)) : ' ';
     if (letter != ' ' || out.back() != ' ') {
       out += letter;
     }
@@ -221,8 +222,9 @@ Weight weight_of(Symptom symptom, const Finding& finding) {
   // A warning explains what it was written for, and is else a hint.
   bool own = rule != kRules.end() && !rule->prefix.empty() &&
              rule->prefix != "tensor." && rule->prefix != "against.";
-  return finding.severity == Severity::warning && !own ? std::min(weight, likely)
-                                                       : weight;
+  return finding.severity == Severity::warning && !own
+             ? std::min(weight, likely)
+             : weight;
 }
 
 }  // namespace assay

@@ -20,9 +20,9 @@ namespace {
 
 constexpr int kTokens = 64;
 constexpr size_t kLongestPeriod = 12;
-constexpr size_t kRepeats = 4;  // times that a period comes in a row
-constexpr size_t kFewest = 16;  // repeating tokens
-constexpr double kFlat = 0.6;   // of the surprise of a uniform guess
+constexpr size_t kRepeats = 4;         // times that a period comes in a row
+constexpr size_t kFewest = 16;         // repeating tokens
+constexpr double kFlat = 0.6;          // of the surprise of a uniform guess
 constexpr double kOtherWeights = 0.3;  // relative: more than 3 bits do
 constexpr double kOtherLogits = 0.5;   // nats a position
 constexpr std::string_view kQuestion =
@@ -146,9 +146,8 @@ TrialResult run_trial(const std::filesystem::path& model) {
   TrialResult result;
   result.findings = judge(answer, model.string());
   std::ranges::copy(generation.findings, std::back_inserter(result.findings));
-  result.detail = fmt::format("{} tokens: {}",
-                              answer.ids.size(),
-                              quote(answer.text.substr(0, 60)));
+  result.detail = fmt::format(
+      "{} tokens: {}", answer.ids.size(), quote(answer.text.substr(0, 60)));
   return result;
 }
 
@@ -179,11 +178,11 @@ TrialResult compare_trial(const std::filesystem::path& model,
   }
   if (report.logits) {
     const auto& found = report.logits->divergence;
-    result.detail = fmt::format(
-        "{} of {} tensors equal, {:.4f} nats a position apart",
-        report.equal_weights,
-        report.weights.size(),
-        found.kl_mean);
+    result.detail =
+        fmt::format("{} of {} tensors equal, {:.4f} nats a position apart",
+                    report.equal_weights,
+                    report.weights.size(),
+                    found.kl_mean);
     if (!(found.kl_mean <= kOtherLogits)) {
       result.findings.push_back(make_finding(
           "output.logits-differ",

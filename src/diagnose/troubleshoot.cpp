@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <functional>
-#include <map>
 #include <new>
 
 #include <fmt/format.h>
@@ -128,10 +126,9 @@ class Inquiry {
     try {
       findings = look(step);
     } catch (const Error& error) {
-      if (error.finding().id == "arch.unsupported") {
+      if (cannot_run(error.finding().id)) {
         step.outcome = CheckStep::Outcome::skipped;
-        step.detail = "the architecture has no module tree: " +
-                      error.finding().actual;
+        step.detail = to_line(error.finding());
         incomplete_ = true;
       } else {
         findings.push_back(error.finding());
@@ -155,6 +152,24 @@ class Inquiry {
     diagnosis_.stages.push_back(std::move(step));
   }
 
+  // Not what is wrong, but why this stage cannot look: headers have told it.
+  static bool cannot_run(std::string_view id) {
+    return id == "arch.unsupported" || id == "config.missing" ||
+           id == "tokenizer.missing";
+  }
+
+  /** A stage that runs the model, or asks its module tree. */
+  void stage_of_tree(const char* name,
+                     const std::string& clean,
+                     const Look& look) {
+    if (kind_of(diagnosis_.path) != ModelKind::model) {
+      skip(name, "pipelines, components and adapters have no module tree");
+      incomplete_ = true;
+      return;
+    }
+    stage(name, clean, look);
+  }
+
   void skip(const char* name, std::string why) {
     diagnosis_.stages.push_back(
         {name, CheckStep::Outcome::skipped, std::move(why), 0, 0});
@@ -165,8 +180,8 @@ class Inquiry {
     size_t fresh = 0;
     for (const auto& finding : findings) {
       auto weight = weight_of(diagnosis_.symptom, finding);
-      bool known = std::ranges::any_of(
-          diagnosis_.suspects, [&](const Suspect& one) {
+      bool known =
+          std::ranges::any_of(diagnosis_.suspects, [&](const Suspect& one) {
             return one.finding.id == finding.id &&
                    one.finding.where == finding.where;
           });
@@ -225,8 +240,7 @@ class Inquiry {
           [&](CheckStep& step) {
             auto report = look(true);
             step.detail = told(report);
-            incomplete_ =
-                incomplete_ || report.verdict == Verdict::undecided;
+            incomplete_ = incomplete_ || report.verdict == Verdict::undecided;
             auto findings = report.findings;
             std::ranges::move(of_tree(), std::back_inserter(findings));
             return findings;
@@ -280,13 +294,13 @@ class Inquiry {
     }
     auto where = diagnosis_.path.string();
     if (2 * wide > all) {
-      findings.push_back(make_finding(
-          "memory.float32",
-          where,
-          "weights of 16 bits or fewer",
-          fmt::format("{} of {} in 32 bits or more",
-                      size_text(static_cast<double>(wide)),
-                      size_text(static_cast<double>(all)))));
+      findings.push_back(
+          make_finding("memory.float32",
+                       where,
+                       "weights of 16 bits or fewer",
+                       fmt::format("{} of {} in 32 bits or more",
+                                   size_text(static_cast<double>(wide)),
+                                   size_text(static_cast<double>(all)))));
     }
     if (2 * bfloat > all && !doctor_uses_gpu()) {
       findings.push_back(make_finding("dtype.bf16-on-cpu",
@@ -297,9 +311,7 @@ class Inquiry {
     return findings;
   }
 
-  static bool doctor_uses_gpu() {
-    return memory_limit().device != "CPU";
-  }
+  static bool doctor_uses_gpu() { return memory_limit().device != "CPU"; }
 
   FitReport fit_at(int context) const {
     FitOptions options;
@@ -308,17 +320,17 @@ class Inquiry {
   }
 
   void memory(const std::string& clean) {
-    stage("memory", clean, [&](CheckStep& step) {
+    stage_of_tree("memory", clean, [&](CheckStep& step) {
       auto report = fit_at(options_.context);
       fit_ = report;
       largest_ = report.largest_context;
-      step.detail = fmt::format(
-          "weights {}, cache {}, one step {}, together {} of {}",
-          size_text(static_cast<double>(report.need.weights)),
-          size_text(static_cast<double>(report.need.kv_cache)),
-          size_text(static_cast<double>(report.need.activations)),
-          size_text(static_cast<double>(report.need.total())),
-          size_text(static_cast<double>(report.limit.total)));
+      step.detail =
+          fmt::format("weights {}, cache {}, one step {}, together {} of {}",
+                      size_text(static_cast<double>(report.need.weights)),
+                      size_text(static_cast<double>(report.need.kv_cache)),
+                      size_text(static_cast<double>(report.need.activations)),
+                      size_text(static_cast<double>(report.need.total())),
+                      size_text(static_cast<double>(report.limit.total)));
       if (!report.advice.empty() && report.advice.front().bits > 0) {
         advice_ = fmt::format("assay quantize {} OUT --bits {}",
                               quoted(diagnosis_.path),
@@ -360,38 +372,39 @@ class Inquiry {
   }
 
   void whole_context() {
-    stage("whole context",
-          "it fits with as many positions as the model has",
-          [&](CheckStep& step) -> Findings {
-            if (options_.context > 0 || !fit_) {
-              step.detail = "of the context that was asked for";
-              return {};
-            }
-            auto facts = inspect(open_model(diagnosis_.path));
-            auto own = facts.sizes.context.value_or(0);
-            if (own <= fit_->context || own > 1 << 30) {
-              step.detail = fmt::format("{} positions", fit_->context);
-              return {};
-            }
-            auto report = fit_at(static_cast<int>(own));
-            step.detail = fmt::format(
-                "{} positions: {} of {}",
-                own,
-                size_text(static_cast<double>(report.need.total())),
-                size_text(static_cast<double>(report.limit.total)));
-            if (report.fits) {
-              return {};
-            }
-            largest_ = report.largest_context;
-            return {make_finding(
-                "memory.context",
-                diagnosis_.path.string(),
-                fmt::format("at most {} positions", report.largest_context),
-                fmt::format("{}, which need {} for the cache",
-                            own,
-                            size_text(
-                                static_cast<double>(report.need.kv_cache))))};
-          });
+    stage_of_tree(
+        "whole context",
+        "it fits with as many positions as the model has",
+        [&](CheckStep& step) -> Findings {
+          if (options_.context > 0 || !fit_) {
+            step.detail = "of the context that was asked for";
+            return {};
+          }
+          auto facts = inspect(open_model(diagnosis_.path));
+          auto own = facts.sizes.context.value_or(0);
+          if (own <= fit_->context || own > 1 << 30) {
+            step.detail = fmt::format("{} positions", fit_->context);
+            return {};
+          }
+          auto report = fit_at(static_cast<int>(own));
+          step.detail =
+              fmt::format("{} positions: {} of {}",
+                          own,
+                          size_text(static_cast<double>(report.need.total())),
+                          size_text(static_cast<double>(report.limit.total)));
+          if (report.fits) {
+            return {};
+          }
+          largest_ = report.largest_context;
+          return {make_finding(
+              "memory.context",
+              diagnosis_.path.string(),
+              fmt::format("at most {} positions", report.largest_context),
+              fmt::format(
+                  "{}, which need {} for the cache",
+                  own,
+                  size_text(static_cast<double>(report.need.kv_cache))))};
+        });
   }
 
   void machine() {
@@ -419,7 +432,7 @@ class Inquiry {
   }
 
   void benchmark() {
-    stage("short run", "", [&](CheckStep& step) -> Findings {
+    stage_of_tree("short run", "", [&](CheckStep& step) -> Findings {
       BenchOptions options{.prompt_lengths = {64},
                            .decode_tokens = 16,
                            .runs = 2,
@@ -428,8 +441,8 @@ class Inquiry {
       auto report = bench(diagnosis_.path, options, options_.progress);
       std::optional<double> rate;
       for (const auto& one : report.measurements) {
-        bool shown = one.what.starts_with("prefill") ||
-                     one.what.starts_with("decode");
+        bool shown =
+            one.what.starts_with("prefill") || one.what.starts_with("decode");
         if (shown) {
           step.detail += fmt::format("{}{} {:.1f} {}",
                                      step.detail.empty() ? "" : ", ",
@@ -473,13 +486,13 @@ class Inquiry {
   }
 
   void trial() {
-    stage("a short answer",
-          "a greedy answer neither repeats itself nor is chance",
-          [&](CheckStep& step) {
-            auto result = run_trial(diagnosis_.path);
-            step.detail = result.detail;
-            return result.findings;
-          });
+    stage_of_tree("a short answer",
+                  "a greedy answer neither repeats itself nor is chance",
+                  [&](CheckStep& step) {
+                    auto result = run_trial(diagnosis_.path);
+                    step.detail = result.detail;
+                    return result.findings;
+                  });
   }
 
   void beside_good() {
@@ -502,12 +515,10 @@ class Inquiry {
 
   Diagnosis finish() {
     auto& suspects = diagnosis_.suspects;
-    std::ranges::stable_sort(
-        suspects, [](const Suspect& a, const Suspect& b) {
-          return a.weight != b.weight
-                     ? a.weight > b.weight
-                     : a.finding.severity > b.finding.severity;
-        });
+    std::ranges::stable_sort(suspects, [](const Suspect& a, const Suspect& b) {
+      return a.weight != b.weight ? a.weight > b.weight
+                                  : a.finding.severity > b.finding.severity;
+    });
     bool any = std::ranges::any_of(suspects, [](const Suspect& one) {
       return one.weight > Weight::may_add;
     });
@@ -531,11 +542,10 @@ class Inquiry {
         break;
     }
     return options_.against.empty()
-               ? fmt::format("assay troubleshoot wrong-output {} --against GOOD",
-                             model)
-               : fmt::format("assay compare {} {}",
-                             model,
-                             quoted(options_.against));
+               ? fmt::format(
+                     "assay troubleshoot wrong-output {} --against GOOD", model)
+               : fmt::format(
+                     "assay compare {} {}", model, quoted(options_.against));
   }
 
   const TroubleshootOptions& options_;

@@ -181,10 +181,8 @@ void measure_lokr(AdapterModule& module) {
                      size_of(module.part(b), 1));
   };
   auto first = sizes("lokr_w1", "lokr_w1_a", "lokr_w1_b", false);
-  auto second = sizes("lokr_w2",
-                      "lokr_w2_a",
-                      "lokr_w2_b",
-                      module.part("lokr_t2") != nullptr);
+  auto second = sizes(
+      "lokr_w2", "lokr_w2_a", "lokr_w2_b", module.part("lokr_t2") != nullptr);
   module.out = product(first.first, second.first);
   module.in = product(first.second, second.second);
 }

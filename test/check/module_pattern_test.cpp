@@ -16,8 +16,8 @@
 using namespace assay;
 
 TEST_CASE("patterns match as Python's re does") {
-  auto path = std::filesystem::path(ASSAY_TEST_DIR) /
-              "golden/module_patterns.json";
+  auto path =
+      std::filesystem::path(ASSAY_TEST_DIR) / "golden/module_patterns.json";
   auto golden = parse_json(read_text(path), path.string());
   size_t compared = 0;
   // What takes a machine with memory is refused, whatever Python says.

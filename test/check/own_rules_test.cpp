@@ -7,8 +7,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "../inspect/model_copy.h"
 #include "assay/check/report_formats.h"
+
+#include "../inspect/model_copy.h"
 
 using namespace assay;
 using assay::testing::ModelCopy;
@@ -48,14 +49,14 @@ Finding refused(const std::string& json) {
 }
 
 std::string rules_with(const std::string& check, const std::string& more = "") {
-  return Json{{"assay_rules", 1},
-              {"names", kNames},
-              {"rules",
-               Json::array({parse_json(
-                   fmt::format(R"({{"id": "one", "check": {}{}}})",
-                               Json(check).dump(),
-                               more),
-                   "rule")})}}
+  return Json{
+      {"assay_rules", 1},
+      {"names", kNames},
+      {"rules",
+       Json::array({parse_json(
+           fmt::format(
+               R"({{"id": "one", "check": {}{}}})", Json(check).dump(), more),
+           "rule")})}}
       .dump();
 }
 
@@ -162,16 +163,18 @@ TEST_CASE("what has no value does not hold") {
     CHECK(findings[0].id == "rules.undecided");
     CHECK(findings[0].severity == Severity::error);
   }
-  CHECK(run(model, "no_such_field == 3", R"(, "when": "exists(no_such_field)")")
-            .empty());
+  CHECK(
+      run(model, "no_such_field == 3", R"(, "when": "exists(no_such_field)") ")
+          .empty());
 }
 
 TEST_CASE("a rule that does not hold is a finding with both sides") {
   Llama model;
   CHECK(run(model, "hidden_size == shape(embed)[1]").empty());
-  auto findings = run(model,
-                      "model_type == 'llama' and hidden_size == shape(embed)[0]",
-                      R"(, "severity": "warning", "cause": "C", "remedy": "R")");
+  auto findings =
+      run(model,
+          "model_type == 'llama' and hidden_size == shape(embed)[0]",
+          R"(, "severity": "warning", "cause": "C", "remedy": "R")");
   REQUIRE(findings.size() == 1);
   CHECK(findings[0].id == "own.one");
   CHECK(findings[0].severity == Severity::warning);

@@ -56,7 +56,8 @@ TEST_CASE("a member is added after the last, written like the others") {
 
 TEST_CASE("a member is removed with its comma") {
   CHECK(remove_json_value(kText, Path{"a"}) == with("\"a\": 1e-05,\n  ", ""));
-  CHECK(remove_json_value(kText, Path{"e"}) == with(",\n  \"e\": -Infinity", ""));
+  CHECK(remove_json_value(kText, Path{"e"}) ==
+        with(",\n  \"e\": -Infinity", ""));
   CHECK(remove_json_value("{\"a\": 1}", Path{"a"}) == "{}");
   CHECK(remove_json_value(kText, Path{"x"}) == kText);
   CHECK(remove_json_value(kText, Path{"b", "c"}) ==
@@ -64,8 +65,7 @@ TEST_CASE("a member is removed with its comma") {
 }
 
 TEST_CASE("keys are compared as what they mean") {
-  CHECK(set_json_value("{\"\\u0061\": 1}", Path{"a"}, 2) ==
-        "{\"\\u0061\": 2}");
+  CHECK(set_json_value("{\"\\u0061\": 1}", Path{"a"}, 2) == "{\"\\u0061\": 2}");
 }
 
 // What `diff -u` of GNU diffutils 3.8 prints for the same texts.

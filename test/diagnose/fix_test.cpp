@@ -8,10 +8,11 @@
 
 #include <doctest/doctest.h>
 
+#include "assay/core/catalogue.h"
+
 #include "../check/sound_copy.h"
 #include "../check/weights.h"
 #include "../inspect/model_copy.h"
-#include "assay/core/catalogue.h"
 
 using namespace assay;
 using assay::testing::ModelCopy;
@@ -54,8 +55,8 @@ const FileChange* change_of(const FixReport& report, const fs::path& file) {
 }
 
 bool gone(const FixReport& report, std::string_view id) {
-  return std::ranges::any_of(
-      report.gone, [&](const auto& one) { return one.id == id; });
+  return std::ranges::any_of(report.gone,
+                             [&](const auto& one) { return one.id == id; });
 }
 
 bool left(const FixReport& report, std::string_view id) {
@@ -539,14 +540,12 @@ TEST_CASE("the stored type is named in the config's own spelling") {
 TEST_CASE("sizes of components are what their tensors show") {
   SoundCopy copy("sd1");
   REQUIRE(dry_run(copy.path).changes.empty());
-  for (auto [file, field] : {std::pair("unet/config.json", "in_channels"),
-                             std::pair("unet/config.json",
-                                       "cross_attention_dim"),
-                             std::pair("vae/config.json", "latent_channels"),
-                             std::pair("text_encoder/config.json",
-                                       "hidden_size"),
-                             std::pair("text_encoder/config.json",
-                                       "vocab_size")}) {
+  for (auto [file, field] :
+       {std::pair("unet/config.json", "in_channels"),
+        std::pair("unet/config.json", "cross_attention_dim"),
+        std::pair("vae/config.json", "latent_channels"),
+        std::pair("text_encoder/config.json", "hidden_size"),
+        std::pair("text_encoder/config.json", "vocab_size")}) {
     auto sound = read_text(copy.path / file);
     auto json = parse_json(sound, file);
     json[field] = json[field].get<int>() + 5;

@@ -6,9 +6,10 @@
 
 #include <doctest/doctest.h>
 
+#include "assay/diagnose/trial.h"
+
 #include "../check/sound_copy.h"
 #include "../inspect/model_copy.h"
-#include "assay/diagnose/trial.h"
 
 using namespace assay;
 using assay::testing::ModelCopy;
@@ -43,28 +44,27 @@ void explains(const Diagnosis& diagnosis, std::string_view id) {
 
 TEST_CASE("symptoms in the words that people use") {
   using enum Symptom;
-  for (auto [text, symptom] :
-       {std::pair("won't load", wont_load),
-        std::pair("wont-load", wont_load),
-        std::pair("doesn't load", wont_load),
-        std::pair("crash", wont_load),
-        std::pair("It crashes on start!", wont_load),
-        std::pair("Segmentation fault", wont_load),
-        std::pair("shape mismatch error", wont_load),
-        std::pair("oom", oom),
-        std::pair("OOM", oom),
-        std::pair("out of memory", oom),
-        std::pair("crashes out of memory", oom),
-        std::pair("killed", oom),
-        std::pair("slow", slow),
-        std::pair("so slow", slow),
-        std::pair("low tokens per second", slow),
-        std::pair("wrong-output", wrong_output),
-        std::pair("wrong output", wrong_output),
-        std::pair("garbage", wrong_output),
-        std::pair("nonsense", wrong_output),
-        std::pair("repeats itself", wrong_output),
-        std::pair("never stops", wrong_output)}) {
+  for (auto [text, symptom] : {std::pair("won't load", wont_load),
+                               std::pair("wont-load", wont_load),
+                               std::pair("doesn't load", wont_load),
+                               std::pair("crash", wont_load),
+                               std::pair("It crashes on start!", wont_load),
+                               std::pair("Segmentation fault", wont_load),
+                               std::pair("shape mismatch error", wont_load),
+                               std::pair("oom", oom),
+                               std::pair("OOM", oom),
+                               std::pair("out of memory", oom),
+                               std::pair("crashes out of memory", oom),
+                               std::pair("killed", oom),
+                               std::pair("slow", slow),
+                               std::pair("so slow", slow),
+                               std::pair("low tokens per second", slow),
+                               std::pair("wrong-output", wrong_output),
+                               std::pair("wrong output", wrong_output),
+                               std::pair("garbage", wrong_output),
+                               std::pair("nonsense", wrong_output),
+                               std::pair("repeats itself", wrong_output),
+                               std::pair("never stops", wrong_output)}) {
     CAPTURE(text);
     REQUIRE(symptom_of(text));
     CHECK(*symptom_of(text) == symptom);
@@ -107,8 +107,7 @@ TEST_CASE("out of memory: a context that cannot fit") {
   diagnosis = troubleshoot(Symptom::oom, copy.path);
   CAPTURE(told(diagnosis));
   CHECK(std::ranges::any_of(diagnosis.suspects, [](const auto& one) {
-    return one.finding.id == "memory.context" &&
-           one.weight == Weight::explains;
+    return one.finding.id == "memory.context" && one.weight == Weight::explains;
   }));
 }
 
@@ -140,9 +139,8 @@ TEST_CASE("wrong output: values that are no numbers") {
 TEST_CASE("wrong output: beside a model that works") {
   ModelCopy good("llama");
   ModelCopy copy("llama");
-  copy.edit_config([](Json& json) {
-    json["rope_parameters"]["rope_theta"] = 500000.0;
-  });
+  copy.edit_config(
+      [](Json& json) { json["rope_parameters"]["rope_theta"] = 500000.0; });
   TroubleshootOptions options{.against = good.path};
   auto diagnosis = troubleshoot(Symptom::wrong_output, copy.path, options);
   CAPTURE(told(diagnosis));

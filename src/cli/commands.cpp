@@ -10,9 +10,11 @@ std::span<const Command> commands() {
       new_check_command(), fit_command(),      convert_command(),
       quantize_command(),  generate_command(), chat_command(),
       compare_command(),   logits_command(),   measure_command(),
-      explain_command(),   doctor_command(),   task_command(),
-      learn_command(),     decide_command(),   tool_command(),
-      results_command(),   recall_command(),   mcp_command()};
+      explain_command(),   doctor_command(),   new_command(),
+      adopt_command(),     env_command(),      project_command(),
+      session_command(),   task_command(),     learn_command(),
+      decide_command(),    tool_command(),     results_command(),
+      recall_command(),    mcp_command()};
   return list;
 }
 

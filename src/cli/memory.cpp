@@ -1,4 +1,4 @@
-// The verbs of the project's memory: task, learn, decide, tool.
+// The verbs of the project's memory: task, learn, decide.
 
 #include "assay/cli/memory.h"
 
@@ -152,24 +152,6 @@ int run_decide(const Arguments& arguments, Output& output) {
   return kSound;
 }
 
-int run_tool(const Arguments& arguments, Output& output) {
-  if (arguments.text("WHAT") != "add") {
-    throw UsageError(fmt::format("tool add, not '{}'", arguments.text("WHAT")));
-  }
-  auto store = open_store();
-  auto name = arguments.text("NAME");
-  project::add_tool(store,
-                    name,
-                    arguments.text("COMMAND"),
-                    arguments.maybe_text("--purpose").value_or(""));
-  if (output.json()) {
-    output.print_json({{"file", project::kDiagnosticsFile}, {"name", name}});
-  } else {
-    output.print(fmt::format("{}: {}\n", project::kDiagnosticsFile, name));
-  }
-  return kSound;
-}
-
 Option text_option(std::string_view name,
                    std::string_view value,
                    std::string_view help) {
@@ -185,7 +167,8 @@ Command task_command() {
       .description =
           "A task is an item `- [ ]`, `- [/]` (in progress) or `- [x]` of "
           "TODO.md. It is named by its id, by FILE:LINE, by its text or a "
-          "part that only it has. Only its own lines change.",
+          "part that only it has. Only its own lines change. \"(diagnostic: "
+          "NAME)\" in its text names the diagnostic that proves it done.",
       .operands = {{"WHAT", "add, start, done, drop or list"},
                    {"TEXT-OR-ID", "the task", false, true}},
       .options = {text_option("--under", "HEADING", "add: below this heading"),
@@ -223,19 +206,6 @@ Command decide_command() {
                   text_option(
                       "--supersedes", "TITLE", "the decision it replaces")},
       .run = run_decide};
-}
-
-Command tool_command() {
-  return {.name = "tool",
-          .summary = "add a diagnostic to reference/DIAGNOSTICS.md",
-          .description =
-              "A diagnostic is a command that tells whether "
-              "something still holds.",
-          .operands = {{"WHAT", "add"},
-                       {"NAME", "what it is called"},
-                       {"COMMAND", "the shell command that runs it"}},
-          .options = {text_option("--purpose", "TEXT", "what it is for")},
-          .run = run_tool};
 }
 
 }  // namespace assay::cli

@@ -27,5 +27,10 @@ Command decide_command();
 Command tool_command();
 Command results_command();
 Command recall_command();
+Command new_command();
+Command adopt_command();
+Command env_command();
+Command project_command();
+Command session_command();
 
 }  // namespace assay::cli

@@ -23,6 +23,7 @@ std::vector<CatalogueEntry> all_parts() {
                     catalogue_parts::jobs(),
                     catalogue_parts::language(),
                     catalogue_parts::project(),
+                    catalogue_parts::sessions(),
                     catalogue_parts::vision()}) {
     entries.insert(entries.end(), part.begin(), part.end());
   }

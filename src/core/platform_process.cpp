@@ -17,6 +17,7 @@
 
 #if defined(__APPLE__)
 #include <crt_externs.h>
+#include <mach-o/dyld.h>
 #else
 extern char** environ;
 #endif
@@ -228,6 +229,21 @@ int run_in_terminal(const std::string& command,
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   return exit_code(status);
+}
+
+std::filesystem::path program_file() {
+  std::error_code error;
+#if defined(__APPLE__)
+  std::array<char, 4096> name{};
+  auto size = static_cast<uint32_t>(name.size());
+  if (_NSGetExecutablePath(name.data(), &size) != 0) {
+    return {};
+  }
+  auto file = std::filesystem::canonical(name.data(), error);
+#else
+  auto file = std::filesystem::read_symlink("/proc/self/exe", error);
+#endif
+  return error ? std::filesystem::path() : file;
 }
 
 }  // namespace assay::platform

@@ -50,4 +50,7 @@ ProcessResult run_process(const std::vector<std::string>& words,
 int run_in_terminal(const std::string& command,
                     const std::vector<std::string>& words);
 
+/** Where the running program lies; empty where the system does not say. */
+std::filesystem::path program_file();
+
 }  // namespace assay::platform

@@ -1,10 +1,14 @@
 #include "assay/mcp/assay_server.h"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
 
 #include "assay/core/file.h"
+#include "assay/core/finding.h"
+#include "assay/project/learnings.h"
+#include "assay/project/session.h"
 
 namespace assay::mcp {
 namespace fs = std::filesystem;
@@ -19,6 +23,7 @@ struct Document {
   const char* description;
 };
 
+// What `assay new` makes and `assay adopt` adds.
 constexpr std::array kDocuments = {
     Document{"TODO.md", "Tasks", "what is open, in progress and done"},
     Document{"reference/LEARNINGS.md",
@@ -29,7 +34,10 @@ constexpr std::array kDocuments = {
              "the checks of this project and what they say"},
     Document{"reference/RESULTS.md", "Results", "measured figures"},
     Document{"README.md", "README", "what the project is"},
-    Document{"test/README.md", "Tests", "what each test does"}};
+    Document{"test/README.md", "Tests", "what each test does"},
+    Document{"AGENTS.md", "Rules", "how an agent works here"},
+    Document{"assay.toml", "Settings", "models, thresholds, diagnostics"},
+    Document{"environment.yml", "Environment", "the scripts' packages"}};
 
 // A link could lead out of the project; only files that lie in it are shown.
 bool lies_within(const fs::path& file, const fs::path& project) {
@@ -41,6 +49,46 @@ bool lies_within(const fs::path& file, const fs::path& project) {
   auto root = fs::canonical(project, error);
   auto relative = real.lexically_relative(root);
   return !error && !relative.empty() && *relative.begin() != "..";
+}
+
+const char* mime_type_of(std::string_view path) {
+  if (path.ends_with(".toml")) {
+    return "application/toml";
+  }
+  return path.ends_with(".yml") ? "application/yaml" : "text/markdown";
+}
+
+// docs/decisions/NNNN-title.md, the newest hundred.
+std::vector<std::string> decision_files(const fs::path& project) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry :
+       fs::directory_iterator(project / project::kDecisionsFolder, error)) {
+    auto name = entry.path().filename().string();
+    if (name.ends_with(".md")) {
+      names.push_back(name);
+    }
+  }
+  std::ranges::sort(names);
+  constexpr size_t kNewest = 100;
+  if (names.size() > kNewest) {
+    names.erase(names.begin(),
+                names.end() - static_cast<std::ptrdiff_t>(kNewest));
+  }
+  return names;
+}
+
+// The page of `assay session start`, as it would be now; where there is no
+// page, why.
+std::string page_of(const fs::path& project) {
+  constexpr size_t kTokens = 2000;
+  try {
+    project::Store store(project);
+    auto page = project::session_page(store, project::read_notes(store));
+    return project::fit_page(page, {kTokens, 0}).text;
+  } catch (const Error& error) {
+    return to_text(error.finding());
+  }
 }
 
 Prompt prompt(const char* name,
@@ -65,34 +113,47 @@ Prompt prompt(const char* name,
 
 std::vector<Resource> project_documents(const fs::path& project) {
   std::vector<Resource> found;
-  for (const auto& document : kDocuments) {
-    auto file = project / document.path;
+  auto add = [&](const std::string& path,
+                 const std::string& title,
+                 const std::string& description) {
+    auto file = project / path;
     if (lies_within(file, project)) {
       found.push_back(
-          {fmt::format("assay://project/{}", document.path),
-           document.path,
-           document.title,
-           document.description,
-           "text/markdown",
+          {fmt::format("assay://project/{}", path),
+           path,
+           title,
+           description,
+           mime_type_of(path),
            [file] { return Json{{"text", read_text(file, kMaxDocument)}}; }});
     }
+  };
+  for (const auto& document : kDocuments) {
+    add(document.path, document.title, document.description);
+  }
+  for (const auto& name : decision_files(project)) {
+    add(fmt::format("{}/{}", project::kDecisionsFolder, name),
+        name,
+        "a decision and its reasons");
   }
   return found;
 }
 
-std::vector<Prompt> assay_prompts() {
+std::vector<Prompt> assay_prompts(const fs::path& project) {
   return {
       prompt("start",
              "Start a sitting",
              "What is open and known, before anything is changed",
              {},
-             [](const Json&) {
-               return std::string(
-                   "Read assay://project/TODO.md, reference/LEARNINGS.md, "
-                   "reference/DIAGNOSTICS.md and reference/RESULTS.md, in this "
-                   "order. Say in one screen what is open, what is in "
-                   "progress, what was tried and failed, and what comes next. "
-                   "Change nothing yet.");
+             [project](const Json&) {
+               return fmt::format(
+                   "This is where the project stands:\n\n{}\nRead "
+                   "assay://project/TODO.md and "
+                   "assay://project/reference/LEARNINGS.md where the page "
+                   "leaves something out. Say in a few lines what is broken, "
+                   "what is in progress, what was tried and failed, and what "
+                   "you take up next; set that task to started. Change "
+                   "nothing else yet.",
+                   page_of(project));
              }),
       prompt("investigate",
              "Investigate a model",
@@ -100,11 +161,13 @@ std::vector<Prompt> assay_prompts() {
              {{"model", "folder or file of the model", true}},
              [](const Json& given) {
                return fmt::format(
-                   "Investigate the model {} before running it: call inspect, "
-                   "then check, then fit. For each finding call explain. "
-                   "Report only values that the tools returned; say what is "
-                   "unknown. Name the next step that costs seconds, not "
-                   "hours.",
+                   "Investigate the model {} before running it. First look in "
+                   "assay://project/reference/LEARNINGS.md for what is known "
+                   "of it. Call inspect, then check, then fit. For each "
+                   "finding call explain. Report only values that the tools "
+                   "returned; say what is unknown. Name the next step that "
+                   "costs seconds, not hours, and write down with learn what "
+                   "was not known before.",
                    given["model"].get<std::string>());
              }),
       prompt("end",
@@ -113,10 +176,14 @@ std::vector<Prompt> assay_prompts() {
              {},
              [](const Json&) {
                return std::string(
-                   "Close this sitting: list what was completed, what is still "
-                   "in progress and the next steps, from what really changed. "
-                   "Write down each insight, failed approach and decision with "
-                   "its reason, so that nothing is learned twice.");
+                   "Close this sitting. With task, set what is proven to done, "
+                   "what was given up to drop with its reason, and leave what "
+                   "is under way started. With learn and decide, write down "
+                   "each insight, failed approach and decision with its "
+                   "reason, so that nothing is learned twice. Then run "
+                   "`assay session end` in the project's folder: it writes "
+                   "the block from what really changed, and names what would "
+                   "be lost.");
              })};
 }
 
@@ -131,7 +198,7 @@ Definition assay_server(const fs::path& project) {
       "a finding means. Relative paths start at the project.";
   definition.tools = assay_tools(project);
   definition.resources = [project] { return project_documents(project); };
-  definition.prompts = assay_prompts();
+  definition.prompts = assay_prompts(project);
   return definition;
 }
 

@@ -18,6 +18,7 @@ std::vector<Tool> assay_tools(const std::filesystem::path& project);
 /** The tools that read and write the project's memory. */
 std::vector<Tool> memory_tools(const std::filesystem::path& project);
 std::vector<Resource> project_documents(const std::filesystem::path& project);
-std::vector<Prompt> assay_prompts();
+/** start (with the page of `assay session start`), investigate, end. */
+std::vector<Prompt> assay_prompts(const std::filesystem::path& project);
 
 }  // namespace assay::mcp

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
 #include <optional>
 
 #include <fmt/format.h>
 
 #include "assay/core/finding.h"
 #include "assay/project/blocks.h"
+#include "assay/project/clock.h"
 #include "assay/project/madr.h"
 
 namespace assay::project {
@@ -318,13 +318,7 @@ void edit_madr(Store& store,
 }  // namespace
 
 std::string today() {
-  auto now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  return fmt::format("{:04}-{:02}-{:02}",
-                     local.tm_year + 1900,
-                     local.tm_mon + 1,
-                     local.tm_mday);
+  return now_text().substr(0, 10);
 }
 
 std::string learn(Store& store,
@@ -419,32 +413,6 @@ DecisionView record_decision(Store& store,
   }
   auto document = store.document(file);
   return {file, line_of(document, decision.title), decision, std::string()};
-}
-
-void add_tool(Store& store,
-              std::string_view name,
-              std::string_view command,
-              std::string_view purpose) {
-  expect_text(name, kDiagnosticsFile);
-  expect_text(command, kDiagnosticsFile);
-  store.edit(kDiagnosticsFile, [&](Document& document) {
-    if (document.lines().empty()) {
-      document.insert(0, {"# Diagnostics"});
-    }
-    if (const auto* there = document.find_heading(name)) {
-      fail("project.duplicate",
-           fmt::format("{}:{}", document.where(), there->line + 1),
-           "a name not yet taken",
-           std::string(name));
-    }
-    std::vector<std::string> lines = {fmt::format("## {}", trim(name)), ""};
-    if (!trim(purpose).empty()) {
-      lines.emplace_back(trim(purpose));
-      lines.emplace_back();
-    }
-    lines.insert(lines.end(), {"```sh", std::string(command), "```"});
-    document.append(lines);
-  });
 }
 
 Json to_json(const DecisionView& view) {

@@ -70,13 +70,6 @@ Decision read_decision_form(std::string_view text);
  * try goes on with it. */
 DecisionView decide_in_editor(Store& store, const Decision& known);
 
-/** Adds a diagnostic to DIAGNOSTICS.md: a heading with its name, what it is
- * for, and its command as a block of shell code. Error project.duplicate. */
-void add_tool(Store& store,
-              std::string_view name,
-              std::string_view command,
-              std::string_view purpose);
-
 Json to_json(const DecisionView& view);
 
 }  // namespace assay::project

@@ -156,6 +156,10 @@ size_t place_for(const Document& document, std::string_view under) {
   if (const auto* next = document.find_heading("Next")) {
     return place_in(document, around(document, next->line));
   }
+  // The ends of sessions stand last; a task is none of them.
+  if (const auto* sessions = document.find_heading("Sessions")) {
+    return sessions->line;
+  }
   return document.lines().size();
 }
 
@@ -173,7 +177,8 @@ std::string indent_of(std::string_view line) {
       line.substr(0, std::min(line.find_first_not_of(" \t"), line.size())));
 }
 
-void insert_task(Document& document, size_t place, std::string line) {
+// Returns the line it got.
+size_t insert_task(Document& document, size_t place, std::string line) {
   std::vector<std::string> lines = {std::move(line)};
   auto is_list = [&](size_t index) {
     return document.lines()[index].kind == LineKind::item ||
@@ -186,7 +191,13 @@ void insert_task(Document& document, size_t place, std::string line) {
   if (spaced) {
     lines.insert(lines.begin(), "");
   }
+  bool crowded = place < document.lines().size() &&
+                 document.lines()[place].kind == LineKind::heading;
+  if (crowded) {
+    lines.emplace_back();
+  }
   document.insert(place, lines);
+  return place + (spaced ? 1 : 0);
 }
 
 }  // namespace
@@ -220,9 +231,8 @@ TaskView add_task(Store& store, std::string_view text, std::string_view under) {
       document.insert(0, {"# TODO", ""});
     }
     auto place = place_for(document, under);
-    auto before = document.lines().size();
-    insert_task(document, place, fmt::format("- [ ] {}", line));
-    added = view_at(document, place + document.lines().size() - before - 1);
+    added = view_at(
+        document, insert_task(document, place, fmt::format("- [ ] {}", line)));
   });
   return added;
 }

@@ -44,10 +44,14 @@ struct Result {
 
 inline Result run(const fs::path& folder, const std::string& command) {
   auto script = fmt::format(
-      "cd '{}' && export GOLDEN='{}/golden' NO_COLOR=1 PATH='{}':\"$PATH\" && "
-      "{{ {}\n}} 2>stderr.txt",
+      "cd '{0}' && export GOLDEN='{1}/golden' MODEL='{2}' NO_COLOR=1 "
+      "XDG_STATE_HOME='{0}/.state' GIT_CONFIG_GLOBAL=/dev/null "
+      "GIT_AUTHOR_NAME=T GIT_AUTHOR_EMAIL=t@example.org "
+      "GIT_COMMITTER_NAME=T GIT_COMMITTER_EMAIL=t@example.org "
+      "PATH='{3}':\"$PATH\" && {{ {4}\n}} 2>stderr.txt",
       folder.string(),
       ASSAY_TEST_DIR,
+      ASSAY_MODEL,
       fs::path(ASSAY_PROGRAM).parent_path().string(),
       command);
   Result result;

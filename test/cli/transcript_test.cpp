@@ -2,7 +2,8 @@
 // in a folder of its own. "$ " starts a command for the shell, the lines after
 // it are what standard output must hold, "? N" is the exit code (0 if left
 // out). A line "..." stands for any lines, "{*}" for anything within a line.
-// $GOLDEN is test/golden, `assay` the program just built.
+// $GOLDEN is test/golden, $MODEL the real model, `assay` the program just
+// built; what a machine remembers of projects is the folder's own.
 
 #include <algorithm>
 #include <filesystem>

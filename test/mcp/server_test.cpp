@@ -118,6 +118,31 @@ TEST_CASE("documents are read within the project only") {
   }
 }
 
+TEST_CASE("the prompt of a start holds the project's own page") {
+  auto project = fs::path(ASSAY_BUILD_DIR) / "mcp-prompt";
+  fs::remove_all(project);
+  fs::create_directories(project / "docs/decisions");
+  write_text(project / "TODO.md", "- [/] Trace the drift\n");
+  write_text(project / "assay.toml", "name = \"demo\"\n");
+  write_text(project / "docs/decisions/0001-a.md", "# A\n");
+  Server server(assay_server(project));
+  auto words = [&](const char* name) {
+    auto given = answer(server, request("prompts/get", {{"name", name}}));
+    return given["result"]["messages"][0]["content"]["text"].get<std::string>();
+  };
+  auto start = words("start");
+  CHECK(start.find("# demo") != std::string::npos);
+  CHECK(start.find("in progress: Trace the drift") != std::string::npos);
+  CHECK(words("end").find("assay session end") != std::string::npos);
+  auto list = answer(server, request("resources/list"))["result"]["resources"];
+  REQUIRE(list.size() == 3);
+  CHECK(list[1]["mimeType"] == "application/toml");
+  CHECK(list[2]["uri"] == "assay://project/docs/decisions/0001-a.md");
+  // Broken settings are told, not hidden.
+  write_text(project / "assay.toml", "name = 3\n");
+  CHECK(words("start").find("settings.malformed") != std::string::npos);
+}
+
 TEST_CASE("what is written stays within the project") {
   auto project = fs::path(ASSAY_BUILD_DIR) / "mcp-memory";
   fs::remove_all(project);

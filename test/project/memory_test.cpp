@@ -7,6 +7,7 @@
 #include "assay/core/file.h"
 #include "assay/core/finding.h"
 #include "assay/project/blocks.h"
+#include "assay/project/diagnostics.h"
 #include "assay/project/learnings.h"
 #include "assay/project/tasks.h"
 
@@ -314,10 +315,10 @@ TEST_CASE("a decision is filled in in an editor; a form half done stays") {
 
 TEST_CASE("a diagnostic is a heading, its purpose and its command") {
   Project project;
-  add_tool(project.store, "headers", "assay check M", "Do they fit?");
+  add_diagnostic(project.store, "headers", "assay check M", "Do they fit?");
   CHECK(project.read("reference/DIAGNOSTICS.md") ==
         "# Diagnostics\n\n## headers\n\nDo they fit?\n\n"
-        "```sh\nassay check M\n```\n");
-  CHECK(failure([&] { add_tool(project.store, "Headers", "x", ""); }) ==
+        "```sh diagnostic\nassay check M\n```\n");
+  CHECK(failure([&] { add_diagnostic(project.store, "Headers", "x", ""); }) ==
         "project.duplicate");
 }

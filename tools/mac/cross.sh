@@ -50,7 +50,7 @@ PY
 prepare_headers() {
   local name package
   mkdir -p "$root/include"
-  for name in fmt nlohmann simdjson.h CLI hwy httplib.h utf8proc.h doctest benchmark \
+  for name in fmt nlohmann simdjson.h CLI hwy httplib.h utf8proc.h toml++ doctest benchmark \
     zlib.h zconf.h sqlite3.h; do
     [ -e "/usr/include/$name" ] || die "/usr/include/$name is missing"
     ln -sfn "/usr/include/$name" "$root/include/$name"

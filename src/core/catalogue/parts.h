@@ -23,5 +23,6 @@ std::span<const CatalogueEntry> jobs();
 std::span<const CatalogueEntry> language();
 std::span<const CatalogueEntry> project();
 std::span<const CatalogueEntry> vision();
+std::span<const CatalogueEntry> sessions();
 
 }  // namespace assay::catalogue_parts

@@ -28,7 +28,11 @@ std::span<const Option> common_options() {
              .kind = OptionKind::integer,
              .value = "N",
              .help = "threads of the CPU kernels; 0: one a physical core",
-             .fallback = "0"}};
+             .fallback = "0"},
+      Option{.name = "--float32",
+             .help = "the CPU's products in float32 throughout; activations "
+                     "are 16-bit integers otherwise, where weights are 2, 4 "
+                     "or 8 bits wide"}};
   return kOptions;
 }
 

@@ -31,6 +31,9 @@ int run_command(const Arguments& arguments) {
   auto output = Output(arguments.flag("--json"), arguments.flag("--quiet"));
   try {
     kernels::set_threads(arguments.dimension("--threads"));
+    if (arguments.flag("--float32")) {
+      kernels::set_activations(kernels::Activations::float32);
+    }
     return arguments.command().run(arguments, output);
   } catch (const Error& error) {
     return report(error.finding(), output);

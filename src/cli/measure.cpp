@@ -31,6 +31,7 @@ int run_bench(const Arguments& arguments, Output& output) {
   options.runs = arguments.dimension("--runs");
   options.prefill_chunk = arguments.dimension("--prefill-step-size");
   options.threads = arguments.dimension("--threads");
+  options.kv_bits = arguments.dimension("--kv-bits");
   auto report = bench(arguments.path("MODEL"), options, output.progress());
   auto code = recording.keep(output, kSound, [&](const RecordTarget& target) {
     return record(target, report, options);
@@ -176,6 +177,13 @@ Command measure_command() {
                    .value = "N",
                    .help = "bench: positions of a prompt at once",
                    .fallback = "512"},
+                  {.name = "--kv-bits",
+                   .kind = integer,
+                   .value = "B",
+                   .help = "bench: bits of the KV cache; 0: as computed, "
+                           "16: float16",
+                   .fallback = "0",
+                   .choices = "0 16"},
                   {.name = "--window",
                    .kind = integer,
                    .value = "N",

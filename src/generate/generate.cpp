@@ -56,14 +56,14 @@ void check_cache_options(const nn::LanguageModel& model,
           "max_kv_size: keep",
           "0 or more",
           fmt::format("{}", cache.keep));
-  if (cache.bits == 0) {
+  if (cache.bits == 0 || cache.bits == 16) {
     return;
   }
   constexpr std::array kBits = {2, 3, 4, 5, 6, 8};
   constexpr std::array kGroups = {32, 64, 128};
   require(std::ranges::find(kBits, cache.bits) != kBits.end(),
           "kv_bits",
-          "2, 3, 4, 5, 6 or 8",
+          "2, 3, 4, 5, 6, 8 or 16",
           fmt::format("{}", cache.bits));
   require(std::ranges::find(kGroups, cache.group_size) != kGroups.end(),
           "kv_group_size",

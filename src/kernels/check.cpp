@@ -236,6 +236,36 @@ void check_gathered(const mx::array& x,
   }
 }
 
+void check_attention(const mx::array& q,
+                     const Weight& keys,
+                     const Matrix& described_keys,
+                     const Weight& values) {
+  constexpr std::string_view kOperation = "attention";
+  if (q.ndim() != 4) {
+    refuse(kOperation, "Queries must have 4 dimensions but got ", q.shape());
+  }
+  check_width(kOperation, q, keys, described_keys);
+  const auto& k = keys.data.shape();
+  const auto& v = values.data.shape();
+  const bool fit = k[0] == q.shape(0) && v[0] == k[0] && v[1] == k[1] &&
+                   v[2] == k[2] && k[1] > 0 && q.shape(1) % k[1] == 0 &&
+                   k[2] >= q.shape(2);
+  if (!fit) {
+    refuse(kOperation,
+           "Keys with shape ",
+           k,
+           " and values with shape ",
+           v,
+           " do not serve queries with shape ",
+           q.shape());
+  }
+  for (const auto* part : {&keys, &values}) {
+    if (part->scales && part->quantization.mode != "affine") {
+      refuse(kOperation, "Keys and values are plain or affine-quantized");
+    }
+  }
+}
+
 void check_integers(std::string_view operation,
                     std::string_view what,
                     const mx::array& ids) {

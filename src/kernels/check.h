@@ -32,6 +32,13 @@ void check_gathered(const mlx::core::array& x,
                     const Matrix& w,
                     const mlx::core::array& experts);
 
+/** Throws unless q [batch, heads, length, dim] can meet keys and values
+ * [batch, kv_heads, positions, ...] of these shapes. */
+void check_attention(const mlx::core::array& q,
+                     const Weight& keys,
+                     const Matrix& described_keys,
+                     const Weight& values);
+
 /** Throws unless the array holds integers. */
 void check_integers(std::string_view operation,
                     std::string_view what,

@@ -3,30 +3,22 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <mlx/allocator.h>
 #include <mlx/compile.h>
-#include <mlx/device.h>
 #include <mlx/fast.h>
 #include <mlx/ops.h>
-#include <mlx/primitives.h>
-#include <mlx/scheduler.h>
-#include <mlx/stream.h>
-#include <mlx/transforms.h>
 
 #include "assay/kernels/linear.h"
+#include "assay/kernels/node.h"
 #include "assay/kernels/pool.h"
 
 namespace assay::kernels {
 namespace mx = mlx::core;
 namespace {
-
-using Arrays = std::vector<mx::array>;
 
 // The rows of x along its last axis, wherever they lie.
 class Rows {
@@ -86,94 +78,6 @@ void over_rows(size_t rows, size_t width, const Job& job) {
   parallel_for((rows + count - 1) / count, [&](size_t piece) {
     job(piece * count, std::min(rows, (piece + 1) * count));
   });
-}
-
-// A node whose gradients are those of `fallback`, and whose output has the
-// shape of its first input. Work is a struct with
-// `void operator()(const Arrays& inputs, mx::array& out) const`.
-template <class Work>
-class Fused : public mx::Primitive {
- public:
-  Fused(mx::Stream stream,
-        std::function<Arrays(Arrays)> fallback,
-        const char* name,
-        Work work)
-      : Primitive(stream),
-        fallback_(std::move(fallback)),
-        name_(name),
-        work_(std::move(work)) {}
-
-  const char* name() const override { return name_; }
-  void eval_gpu(const Arrays&, Arrays&) override {
-    throw std::runtime_error(std::string(name_) +
-                             " has no GPU implementation.");
-  }
-  void eval_cpu(const Arrays& inputs, Arrays& outputs) override {
-    outputs[0].set_data(mx::allocator::malloc(outputs[0].nbytes()));
-    Arrays weak;
-    for (const auto& input : inputs) {
-      weak.push_back(mx::array::unsafe_weak_copy(input));
-    }
-    mx::scheduler::enqueue(
-        stream(),
-        [work = work_,
-         weak = std::move(weak),
-         out = mx::array::unsafe_weak_copy(outputs[0])]() mutable {
-          if (out.size() > 0) {
-            work(weak, out);
-          }
-        });
-  }
-  std::vector<mx::Shape> output_shapes(const Arrays& inputs) override {
-    return {inputs[0].shape()};
-  }
-
-  Arrays vjp(const Arrays& primals,
-             const Arrays& cotangents,
-             const std::vector<int>& argnums,
-             const Arrays&) override {
-    auto all = mx::vjp(fallback_, primals, cotangents).second;
-    Arrays wanted;
-    for (int i : argnums) {
-      wanted.push_back(all[static_cast<size_t>(i)]);
-    }
-    return wanted;
-  }
-  Arrays jvp(const Arrays& primals,
-             const Arrays& tangents,
-             const std::vector<int>& argnums) override {
-    Arrays all;
-    for (const auto& primal : primals) {
-      all.push_back(mx::zeros_like(primal));
-    }
-    for (size_t i = 0; i < argnums.size(); ++i) {
-      all[static_cast<size_t>(argnums[i])] = tangents[i];
-    }
-    return mx::jvp(fallback_, primals, all).second;
-  }
-
- private:
-  std::function<Arrays(Arrays)> fallback_;
-  const char* name_;
-  Work work_;
-};
-
-template <class Work>
-mx::array fuse(const char* name,
-               Arrays inputs,
-               std::function<Arrays(Arrays)> fallback,
-               Work work) {
-  for (auto& input : inputs) {
-    input = mx::astype(input, mx::float32);
-  }
-  auto primitive =
-      std::make_shared<Fused<Work>>(mx::default_stream(mx::default_device()),
-                                    std::move(fallback),
-                                    name,
-                                    std::move(work));
-  auto shape = inputs[0].shape();
-  return mx::array(
-      std::move(shape), mx::float32, std::move(primitive), std::move(inputs));
 }
 
 struct NormWork {
@@ -294,6 +198,23 @@ struct SiluGateWork {
   }
 };
 
+// A node over float32 inputs, of the shape of the first.
+template <class Work>
+mx::array fuse_like_first(const char* name,
+                          Arrays inputs,
+                          std::function<Arrays(Arrays)> fallback,
+                          Work work) {
+  for (auto& input : inputs) {
+    input = mx::astype(input, mx::float32);
+  }
+  auto shape = inputs[0].shape();
+  return fuse(name,
+              std::move(inputs),
+              std::move(shape),
+              std::move(fallback),
+              std::move(work));
+}
+
 mx::array rope_by_mlx(const mx::array& x,
                       const mx::array& periods,
                       bool interleaved,
@@ -333,7 +254,7 @@ mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps) {
   if (!on_cpu() || !fits) {  // MLX says what does not fit
     return mx::fast::rms_norm(x, weight, eps);
   }
-  return fuse(
+  return fuse_like_first(
       "RmsNorm",
       {x, weight},
       [eps](Arrays in) {
@@ -352,7 +273,7 @@ mx::array rope(const mx::array& x,
     return rope_by_mlx(x, periods.array(), interleaved, offset, scale);
   }
   const auto& kept = periods.values();
-  return fuse(
+  return fuse_like_first(
       "Rope",
       {x},
       [kept, interleaved, offset, scale](Arrays in) {
@@ -381,7 +302,8 @@ mx::array silu_gate(const mx::array& gate, const mx::array& up) {
     static const auto kCompiled = mx::compile(silu_gate_by_mlx, true);
     return kCompiled({gate, up})[0];
   }
-  return fuse("SiluGate", {gate, up}, silu_gate_by_mlx, SiluGateWork{});
+  return fuse_like_first(
+      "SiluGate", {gate, up}, silu_gate_by_mlx, SiluGateWork{});
 }
 
 }  // namespace assay::kernels

@@ -1,6 +1,7 @@
 #include "assay/kernels/linear.h"
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -140,6 +141,23 @@ bool on_cpu() {
 
 mx::Dtype activation_dtype(mx::Dtype weights) {
   return on_cpu() ? mx::float32 : weights;
+}
+
+namespace {
+
+std::atomic<Activations>& chosen_activations() {
+  static std::atomic<Activations> chosen = Activations::int16;
+  return chosen;
+}
+
+}  // namespace
+
+void set_activations(Activations activations) {
+  chosen_activations().store(activations);
+}
+
+Activations activations() {
+  return chosen_activations().load(std::memory_order_relaxed);
 }
 
 void set_threads(int threads) {

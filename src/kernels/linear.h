@@ -4,9 +4,9 @@
 // own MLX primitives (float32 activations and sums, all threads); on Metal and
 // CUDA they are MLX's operations as they are. The only place that asks which.
 //
-// Goals: results that differ from the textbook's float32 product in the order
-// of the sum alone; weights read once for each product. Non-goals: gradients
-// with respect to stored weights; integer arithmetic on activations.
+// Goals: results that differ from the textbook's float32 product no more than
+// another order of the sum makes; weights read once for each product.
+// Non-goals: gradients with respect to stored weights.
 //
 // Nothing here evaluates: shapes and types are checked when the graph is
 // built, so all functions work on arrays that have no data. What does not fit
@@ -61,6 +61,13 @@ bool on_cpu();
 /** Type of activations on the default device, given the type of the weights:
  * float32 on the CPU, the weights' own elsewhere. */
 mlx::core::Dtype activation_dtype(mlx::core::Dtype weights);
+
+/** What activations are on the CPU while they meet weights of 2, 4 or 8 bits,
+ * one or a few rows at a time. int16: each group of them in 65535 steps of its
+ * own; sums come out as near as float32's, about twice as fast. */
+enum class Activations { float32, int16 };
+void set_activations(Activations activations);
+Activations activations();
 
 /** Threads of the CPU kernels; 0: one a physical core. Takes effect before the
  * next product. */

@@ -45,4 +45,13 @@ struct PackedRow {
   float* out = nullptr;  ///< where the products with the weight's rows go
 };
 
+/** A row of activations as integers: activation = step of its group * value
+ * + what is left. Order and padding are those of the weight's kernel. */
+struct IntegerRow {
+  int16_t* values = nullptr;
+  float* steps = nullptr;  ///< of each group, and so on
+  float* sums = nullptr;   ///< of the activations
+  float* rests = nullptr;  ///< of what is left, times the middle weight
+};
+
 }  // namespace assay::kernels

@@ -196,7 +196,7 @@ void linear_now(const mx::array& x, const Matrix& w, mx::array& out) {
     to += w.rows;
   });
   if (out.size() != 0) {
-    multiply(products, x.strides().back());
+    multiply(products, x.strides().back(), activations() == Activations::int16);
   }
 }
 
@@ -241,7 +241,7 @@ void gather_linear_now(const mx::array& x,
     }
   }
   if (out.size() != 0) {
-    multiply(products, x.strides().back());
+    multiply(products, x.strides().back(), activations() == Activations::int16);
   }
 }
 

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <span>
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include "assay/kernels/formats-inl.h"
@@ -268,6 +269,19 @@ HWY_INLINE void StoreSums(const VF (&v)[1], float* out) {
   out[0] = hn::GetLane(hn::SumOfLanes(DF(), v[0]));
 }
 
+// Rows that are multiplied together are several streams, which processors do
+// not foresee: asks for what comes a little later, of R rows that follow each
+// other, while block b of each is taken.
+template <class F, int R>
+HWY_INLINE void FetchAhead(const uint8_t* first, size_t b) {
+  constexpr size_t kAhead = 4096;
+  constexpr size_t kLine = 64;
+  constexpr size_t kBytes = R * F::kBlockBytes;
+  for (size_t i = 0; i < kBytes; i += kLine) {
+    hwy::Prefetch(first + b * kBytes + i + kAhead);
+  }
+}
+
 // ------------------------------------------------------------ one row of x
 
 template <class F, int R, int J>
@@ -303,6 +317,7 @@ HWY_INLINE void MultiplyRows(const Matrix& w,
     s[r] = scales.scales + (first_scale_row + r) * scales.stride;
   }
   for (size_t b = 0; b < blocks; ++b) {
+    FetchAhead<F, R>(rows[0], b);
     typename F::State v[R];
     VF part[R];
     for (int r = 0; r < R; ++r) {

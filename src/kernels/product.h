@@ -23,8 +23,11 @@ struct Product {
   std::vector<ActivationRow> rows;
 };
 
-/** out = x @ w^T for each product; all weights have one shape and format. */
-void multiply(std::span<const Product> products, ptrdiff_t stride);
+/** out = x @ w^T for each product; all weights have one shape and format.
+ * `integers`: few rows may meet integer weights as 16-bit integers. */
+void multiply(std::span<const Product> products,
+              ptrdiff_t stride,
+              bool integers);
 
 /** Rows `ids` of w as float32, one after the other. */
 void decode_rows(const Matrix& w, std::span<const size_t> ids, float* out);

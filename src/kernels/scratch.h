@@ -36,9 +36,10 @@ class Buffer {
 };
 
 struct Scratch {
-  Buffer rows;    ///< copies of weight rows at the end of an array
-  Buffer scales;  ///< scales and biases as float32
-  Buffer panel;   ///< decoded weights
+  Buffer rows;       ///< copies of weight rows at the end of an array
+  Buffer scales;     ///< scales and biases as float32
+  Buffer panel;      ///< decoded weights
+  Buffer attention;  ///< a tile of attention: queries, keys, values, scores
 };
 
 /** The calling thread's. */

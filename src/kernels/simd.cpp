@@ -19,6 +19,8 @@
 
 #include <hwy/highway.h>
 
+#include "assay/kernels/attend-inl.h"
+#include "assay/kernels/integer-inl.h"
 #include "assay/kernels/simd.h"
 #include "assay/kernels/tile-inl.h"
 
@@ -99,6 +101,32 @@ struct UseMultiplyMany {
     MultiplyMany<F>(w, x, begin, end);
   }
 };
+struct UseHasIntegers {
+  template <class F>
+  static bool Call(const Matrix&) {
+    return kHasIntegers<F>;
+  }
+};
+struct UsePackIntegers {
+  template <class F>
+  static void Call(const Matrix& w, const float* x, const IntegerRow* to) {
+    if constexpr (kHasIntegers<F>) {
+      PackIntegers<F>(w, x, *to);
+    }
+  }
+};
+struct UseMultiplyIntegers {
+  template <class F>
+  static void Call(const Matrix& w,
+                   const IntegerRow* x,
+                   float* out,
+                   size_t begin,
+                   size_t end) {
+    if constexpr (kHasIntegers<F>) {
+      MultiplyIntegers<F>(w, *x, out, begin, end);
+    }
+  }
+};
 struct UseDecode {
   template <class F>
   static void Call(const Matrix& w, size_t row, float* out) {
@@ -131,8 +159,34 @@ void CallMultiplyMany(const Matrix& w,
                       size_t end) {
   WithFormat<UseMultiplyMany>(w, x, begin, end);
 }
+bool CallHasIntegers(const Matrix& w) {
+  return WithFormat<UseHasIntegers>(w);
+}
+void CallPackIntegers(const Matrix& w,
+                      const float* x,
+                      ptrdiff_t stride,
+                      const IntegerRow& to) {
+  if (stride != 1) {
+    float* copy = scratch().panel.floats(w.columns);
+    for (size_t k = 0; k < w.columns; ++k) {
+      copy[k] = x[static_cast<ptrdiff_t>(k) * stride];
+    }
+    x = copy;
+  }
+  WithFormat<UsePackIntegers>(w, x, &to);
+}
+void CallMultiplyIntegers(const Matrix& w,
+                          const IntegerRow& x,
+                          float* out,
+                          size_t begin,
+                          size_t end) {
+  WithFormat<UseMultiplyIntegers>(w, &x, out, begin, end);
+}
 void CallDecode(const Matrix& w, size_t row, float* out) {
   WithFormat<UseDecode>(w, row, out);
+}
+void CallAttend(const AttentionTask& task) {
+  Attend(task, CallDecode);
 }
 
 const Kernels* GetKernels() {
@@ -143,6 +197,11 @@ const Kernels* GetKernels() {
                              CallPack,
                              CallMultiplyOne,
                              CallMultiplyMany,
+                             CallHasIntegers,
+                             PaddedGroups,
+                             CallPackIntegers,
+                             CallMultiplyIntegers,
+                             CallAttend,
                              CallDecode};
   return &table;
 }

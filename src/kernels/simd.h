@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <span>
 
+#include "assay/kernels/attend.h"
 #include "assay/kernels/matrix.h"
 
 namespace assay::kernels {
@@ -37,6 +38,23 @@ struct Kernels {
                         std::span<const PackedRow> x,
                         size_t begin,
                         size_t end);
+  /** True if there are products with activations as integers. */
+  bool (*has_integers)(const Matrix& w);
+  /** Floats that each of the group-wise parts of an IntegerRow takes; its
+   * values take padded_columns. */
+  size_t (*padded_groups)(const Matrix& w);
+  void (*pack_integers)(const Matrix& w,
+                        const float* x,
+                        ptrdiff_t stride,
+                        const IntegerRow& to);
+  /** As multiply_one. */
+  void (*multiply_integers)(const Matrix& w,
+                            const IntegerRow& x,
+                            float* out,
+                            size_t begin,
+                            size_t end);
+  /** Fills in what becomes of each query of the task. */
+  void (*attend)(const AttentionTask& task);
   /** Weight row `row` as float32, in the order of its columns. */
   void (*decode)(const Matrix& w, size_t row, float* out);
 };

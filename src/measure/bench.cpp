@@ -93,6 +93,12 @@ void expect_positive(const BenchOptions& options) {
   for (int length : options.prompt_lengths) {
     hold("prompt_lengths", length, 1);
   }
+  if (options.kv_bits != 0 && options.kv_bits != 16) {
+    fail("measure.option",
+         "kv_bits",
+         "0 or 16",
+         fmt::format("{}", options.kv_bits));
+  }
 }
 
 class Bench {
@@ -149,7 +155,7 @@ class Bench {
     auto ids = prompt(length);
     std::vector<double> rates;
     for (int run = -options_.warmup; run < options_.runs; ++run) {
-      auto caches = model.make_caches();
+      auto caches = model.make_caches({.bits = options_.kv_bits});
       double time = seconds_of(
           [&] { prefill(model, ids, options_.prefill_chunk, caches); });
       keep(run, length / time, rates);
@@ -167,7 +173,7 @@ class Bench {
     auto ids = prompt(length);
     std::vector<double> rates;
     for (int run = -options_.warmup; run < options_.runs; ++run) {
-      auto caches = model.make_caches();
+      auto caches = model.make_caches({.bits = options_.kv_bits});
       auto logits = prefill(model, ids, options_.prefill_chunk, caches);
       double time = seconds_of(
           [&] { decode(model, logits, options_.decode_tokens, caches); });
@@ -178,7 +184,8 @@ class Bench {
         std::move(rates),
         "tokens/s",
         options_.runs,
-        {{"prompt", fmt::format("{} tokens", length)}});
+        {{"prompt", fmt::format("{} tokens", length)},
+         {"KV cache", options_.kv_bits == 0 ? "as computed" : "float16"}});
   }
 
   static void keep(int run, double rate, std::vector<double>& rates) {

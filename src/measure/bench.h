@@ -24,6 +24,8 @@ struct BenchOptions {
   int threads = 0;
   /** Positions of a prompt that run at once. */
   int prefill_chunk = 512;
+  /** Bits of the KV cache, as in nn::CacheOptions: 0 or 16. */
+  int kv_bits = 0;
   /** Loads that are timed; the last one is run. */
   int loads = 3;
 };

@@ -1,10 +1,10 @@
 #include "assay/nn/attention.h"
 
 #include <cmath>
-#include <limits>
 
-#include <mlx/fast.h>
 #include <mlx/ops.h>
+
+#include "assay/kernels/attention.h"
 
 namespace assay::nn {
 namespace mx = mlx::core;
@@ -37,69 +37,11 @@ KVCache::View alone(const array& k, const array& v, int window) {
   return view;
 }
 
-// q times the transpose of keys, or scores times values, over grouped heads:
-// a [batch, kv_heads, group, length, ...].
-array product(const array& a, const CachedTensor& b, bool transpose) {
-  auto grouped = [](const array& part) { return mx::expand_dims(part, 2); };
-  if (b.scales) {
-    return mx::quantized_matmul(a,
-                                grouped(b.data),
-                                grouped(*b.scales),
-                                grouped(*b.biases),
-                                transpose,
-                                b.group_size,
-                                b.bits);
-  }
-  auto right = grouped(b.data);
-  return mx::matmul(a, transpose ? mx::swapaxes(right, -1, -2) : right);
-}
-
-// Attention written out, for what MLX's fused operation does not know: soft
-// caps and quantized caches.
-array explicit_attention(const array& q,
-                         const KVCache::View& view,
-                         const AttentionSpec& spec) {
-  int batch = q.shape(0);
-  int heads = q.shape(1);
-  int length = q.shape(2);
-  int kv_heads = view.keys.data.shape(1);
-  int remembered = view.keys.data.shape(2);
-  auto grouped =
-      mx::reshape(q * array(spec.scale, q.dtype()),
-                  {batch, kv_heads, heads / kv_heads, length, q.shape(3)});
-  auto scores = product(grouped, view.keys, true);
-  if (spec.softcap > 0) {
-    auto cap = array(spec.softcap, scores.dtype());
-    scores = cap * mx::tanh(scores / cap);
-  }
-  auto mask = view.mask;
-  if (view.causal) {
-    auto keys = mx::expand_dims(mx::arange(remembered), 0);
-    auto queries =
-        mx::expand_dims(mx::arange(remembered - length, remembered), 1);
-    mask = mx::less_equal(keys, queries);
-  }
-  if (mask) {
-    scores = mx::where(
-        *mask,
-        scores,
-        array(-std::numeric_limits<float>::infinity(), scores.dtype()));
-  }
-  if (spec.sinks) {
-    auto sinks =
-        mx::broadcast_to(mx::reshape(cast_like(*spec.sinks, scores),
-                                     {1, kv_heads, heads / kv_heads, 1, 1}),
-                         {batch, kv_heads, heads / kv_heads, length, 1});
-    scores = mx::softmax(mx::concatenate({sinks, scores}, -1), -1, true);
-    scores =
-        mx::slice(scores,
-                  {0, 0, 0, 0, 1},
-                  {batch, kv_heads, heads / kv_heads, length, remembered + 1});
-  } else {
-    scores = mx::softmax(scores, -1, true);
-  }
-  auto out = product(scores, view.values, false);
-  return mx::reshape(out, {batch, heads, length, out.shape(-1)});
+kernels::Weight as_weight(const CachedTensor& part) {
+  return {part.data,
+          part.scales,
+          part.biases,
+          {part.group_size, part.bits, "affine"}};
 }
 
 }  // namespace
@@ -110,18 +52,14 @@ array attention(const array& q,
                 KVCache* cache,
                 const AttentionSpec& spec) {
   auto view = cache != nullptr ? cache->update(k, v) : alone(k, v, spec.window);
-  if (spec.softcap > 0 || view.keys.scales) {
-    return explicit_attention(q, view, spec);
-  }
-  auto sinks =
-      spec.sinks ? std::optional(cast_like(*spec.sinks, q)) : std::nullopt;
-  return mx::fast::scaled_dot_product_attention(q,
-                                                view.keys.data,
-                                                view.values.data,
-                                                spec.scale,
-                                                view.causal ? "causal" : "",
-                                                view.mask,
-                                                sinks);
+  kernels::AttentionInputs inputs{
+      q, as_weight(view.keys), as_weight(view.values)};
+  inputs.mask = view.mask;
+  inputs.causal = view.causal;
+  inputs.sinks = spec.sinks;
+  inputs.scale = spec.scale;
+  inputs.softcap = spec.softcap;
+  return kernels::attention(inputs);
 }
 
 array split_heads(const array& x, int heads) {

@@ -13,6 +13,14 @@ namespace {
 // Growing stores grow by this many positions at a time.
 constexpr int kStep = 256;
 
+// Bits that are a floating-point type, not a quantization: half the memory of
+// float32, what other programs take.
+constexpr int kHalfPrecision = 16;
+
+bool is_plain(int bits) {
+  return bits == 0 || bits == kHalfPrecision;
+}
+
 // [start, stop) of the positions (axis 2).
 mx::array positions(const mx::array& part, int start, int stop) {
   auto from = mx::Shape(part.ndim(), 0);
@@ -35,15 +43,15 @@ KVCache::KVCache(const CacheShape& shape, const CacheOptions& options)
 }
 
 KVCache::Store KVCache::encode(const mx::array& fresh) const {
-  if (bits_ == 0) {
-    return {fresh};
+  if (is_plain(bits_)) {
+    return {bits_ == 0 ? fresh : mx::astype(fresh, mx::float16)};
   }
   return mx::quantize(fresh, group_size_, bits_);
 }
 
 CachedTensor KVCache::show(const Store& store) const {
   auto part = [&](size_t i) { return positions(store[i], 0, length_); };
-  if (bits_ == 0) {
+  if (is_plain(bits_)) {
     return {part(0), std::nullopt, std::nullopt, 0, 0};
   }
   return {part(0), part(1), part(2), group_size_, bits_};
@@ -190,12 +198,12 @@ std::vector<mx::array> KVCache::state() const {
 
 // Whether a saved array can be the `index`-th of this layer's state.
 bool KVCache::fits(const mx::array& part, size_t index, int length) const {
-  size_t parts = bits_ == 0 ? 1 : 3;
+  size_t parts = is_plain(bits_) ? 1 : 3;
   int width = index < parts ? shape_.key_dim : shape_.value_dim;
-  bool packed = bits_ > 0 && index % parts == 0;
+  bool packed = !is_plain(bits_) && index % parts == 0;
   if (packed) {
     width = width * bits_ / 32;
-  } else if (bits_ > 0) {
+  } else if (!is_plain(bits_)) {
     width /= group_size_;
   }
   bool typed = packed ? part.dtype() == mx::uint32
@@ -206,7 +214,7 @@ bool KVCache::fits(const mx::array& part, size_t index, int length) const {
 }
 
 void KVCache::restore(const std::vector<mx::array>& state, int offset) {
-  size_t parts = bits_ == 0 ? 1 : 3;
+  size_t parts = is_plain(bits_) ? 1 : 3;
   if (state.empty() && offset == 0) {
     keys_.clear();
     values_.clear();

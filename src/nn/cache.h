@@ -26,7 +26,7 @@ struct CacheOptions {
    * none. The first `keep` positions stay. */
   int max_size = 0;
   int keep = 4;
-  /** Store keys and values in `bits` bits; 0: as they are. */
+  /** Bits of stored keys and values; 0: as they are, 16: float16. */
   int bits = 0;
   int group_size = 64;
 };

@@ -35,10 +35,19 @@ std::vector<double> values(const Weight& weight);
 std::vector<double> values(const mlx::core::array& a);
 
 /** Largest |actual - expected| of x @ w^T, over the sum of |x w| that it was
- * made from; expected is computed here in float64. x [rows, in]. */
+ * made from; expected is computed here in float64. x [rows, in]. Where
+ * activations may be integers, less what their rounding explains at most. */
 double product_error(const mlx::core::array& actual,
                      const mlx::core::array& x,
                      const Weight& weight);
+
+/** Restores the default when it goes. */
+struct ActivationsChoice {
+  explicit ActivationsChoice(Activations choice) { set_activations(choice); }
+  ActivationsChoice(const ActivationsChoice&) = delete;
+  ActivationsChoice& operator=(const ActivationsChoice&) = delete;
+  ~ActivationsChoice() { set_activations(Activations::int16); }
+};
 
 /** Float32 sums in another order; the promise of the room is 1e-5. */
 inline constexpr double kTolerance = 5e-6;

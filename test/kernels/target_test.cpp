@@ -1,5 +1,6 @@
 #include <set>
 #include <string>
+#include <utility>
 
 #include <doctest/doctest.h>
 #include <mlx/ops.h>
@@ -40,6 +41,8 @@ TEST_CASE("every instruction set of this processor gives the same") {
           CAPTURE(rows);
           const auto x = random({rows, width}, rows);
           CHECK(product_error(linear(x, w), x, w) < kTolerance);
+          const ActivationsChoice exact(Activations::float32);
+          CHECK(product_error(linear(x, w), x, w) < kTolerance);
         }
         CHECK(mx::allclose(dequantize(w),
                            mx::transpose(linear(mx::eye(width), w)),
@@ -51,4 +54,49 @@ TEST_CASE("every instruction set of this processor gives the same") {
   }
   MESSAGE("instruction sets: ", seen.size());
   CHECK(seen.size() >= 1);
+}
+
+TEST_CASE("integer activations give what float32 sums give, in every set") {
+  const BestKernels restore;
+  for (const auto* set : available_kernels()) {
+    use_kernels(*set);
+    CAPTURE(kernels().name);
+    for (int bits : {2, 4, 8}) {
+      CAPTURE(bits);
+      const auto w =
+          make_weight({"", "affine", 32, bits, mx::float16}, {64, 1536}, bits);
+      const auto x = random({1, 1536}, bits);
+      const auto y = linear(x, w);
+      y.eval();
+      // Held to the bound of float32, not to that of integers.
+      const ActivationsChoice exact(Activations::float32);
+      CHECK(product_error(y, x, w) < 1e-5);
+      if (kernels().lanes > 1) {
+        CHECK(values(y) != values(linear(x, w)));
+      }
+    }
+  }
+}
+
+TEST_CASE("groups of integer activations are scaled by themselves") {
+  const BestKernels restore;
+  const auto w = make_weight({"", "affine", 32, 4, mx::float32}, {5, 128}, 1);
+  auto scaled = [&](float first, float last) {
+    return mx::concatenate(
+        {mx::slice(random({1, 128}, 2), {0, 0}, {1, 32}) * mx::array(first),
+         mx::zeros({1, 32}),
+         mx::slice(random({1, 128}, 3), {0, 0}, {1, 64}) * mx::array(last)},
+        1);
+  };
+  for (const auto* set : available_kernels()) {
+    use_kernels(*set);
+    for (auto [first, last] : {std::pair(1e6f, 1e-6f),
+                               std::pair(1e-30f, 1e30f),
+                               std::pair(1e-33f, 1e-33f),
+                               std::pair(0.0f, 0.0f)}) {
+      CAPTURE(first);
+      const auto x = scaled(first, last);
+      CHECK(product_error(linear(x, w), x, w) < kTolerance);
+    }
+  }
 }

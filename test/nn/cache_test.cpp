@@ -148,10 +148,13 @@ TEST_CASE(
     "values gives") {
   Sequence s(40);
   auto rounded = [](const mx::array& x, int bits) {
+    if (bits == 16) {
+      return mx::astype(mx::astype(x, mx::float16), mx::float32);
+    }
     auto q = mx::quantize(x, 32, bits);
     return mx::dequantize(q[0], q[1], q[2], 32, bits);
   };
-  for (int bits : {4, 8}) {
+  for (int bits : {4, 8, 16}) {
     auto r = s;
     r.k = rounded(s.k, bits);
     r.v = rounded(s.v, bits);
@@ -202,6 +205,7 @@ TEST_CASE("a saved state goes on where it was, also from a turned ring") {
        {CacheOptions{},
         CacheOptions{.max_size = 12},
         CacheOptions{.bits = 8, .group_size = 32},
+        CacheOptions{.bits = 16},
         CacheOptions{.max_size = 12, .bits = 8, .group_size = 32}}) {
     for (int saved_at : {5, 17, 30}) {
       CAPTURE(options.max_size);

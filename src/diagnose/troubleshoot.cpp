@@ -15,6 +15,7 @@
 #include "assay/diagnose/trial.h"
 #include "assay/fit/fit.h"
 #include "assay/formats/model_kind.h"
+#include "assay/inspect/inspect.h"
 #include "assay/measure/bench.h"
 
 namespace assay {

@@ -66,7 +66,7 @@ TEST_CASE("integer activations give what float32 sums give, in every set") {
       const auto w =
           make_weight({"", "affine", 32, bits, mx::float16}, {64, 1536}, bits);
       const auto x = random({1, 1536}, bits);
-      const auto y = linear(x, w);
+      auto y = linear(x, w);
       y.eval();
       // Held to the bound of float32, not to that of integers.
       const ActivationsChoice exact(Activations::float32);

@@ -1,7 +1,6 @@
 """Kinds whose cause check does not name, and why: they count as not found. A kind that is found should leave this list."""
 PARTS = "parts of single files are counted by block, not by tensor"
 NOT_FOUND = {
-    ("config", "activation of another family"): "no published values of language models yet",
     ("shards", "total size wrong"): "total_size is not read: nothing depends on it",
     ("quantized by others", "FP8 block missing"): "the scales tell Assay what the weights are; transformers needs the block",
     ("gguf metadata", "rotated dimensions halved"): "a partial rotation is possible by the format; that no llama has one is not known",

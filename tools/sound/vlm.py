@@ -172,17 +172,18 @@ def idefics3(which="idefics3"):
                   intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=56, patch_size=14)  # fmt: skip
     cfg = AutoConfig.for_model(which, text_config=text, vision_config=vision, scale_factor=2, pad_token_id=2,
                                image_token_id=tid("<image>"), tie_word_embeddings=False)  # fmt: skip
+    template = chatml("<image>").replace("<|im_end|>", "<end_of_utterance>")  # the end that generation knows
     kw = dict(size={"longest_edge": 112}, max_image_size={"longest_edge": 56}, image_mean=HALF3, image_std=HALF3,
               resample=1, do_image_splitting=True)  # fmt: skip
     if which == "idefics3":
         proc = transformers.Idefics3Processor(image("Idefics3ImageProcessor", **kw), tok, image_seq_len=4,
-                                              chat_template=chatml("<image>"))  # fmt: skip
+                                              chat_template=template)  # fmt: skip
     else:
         vp = transformers.SmolVLMVideoProcessor(
             size={"longest_edge": 112}, max_image_size={"longest_edge": 56}, image_mean=HALF3, image_std=HALF3,
             video_sampling={"fps": 1, "max_frames": 64, "video_size": {"longest_edge": 112}})  # fmt: skip
         proc = transformers.SmolVLMProcessor(image("SmolVLMImageProcessor", **kw), tok, vp, image_seq_len=4,
-                                             chat_template=chatml("<image>"))  # fmt: skip
+                                             chat_template=template)  # fmt: skip
     return save(which, cfg, proc, dict(bos_token_id=1, eos_token_id=7, pad_token_id=2))
 
 

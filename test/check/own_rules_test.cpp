@@ -164,7 +164,7 @@ TEST_CASE("what has no value does not hold") {
     CHECK(findings[0].severity == Severity::error);
   }
   CHECK(
-      run(model, "no_such_field == 3", R"(, "when": "exists(no_such_field)") ")
+      run(model, "no_such_field == 3", R"x(, "when": "exists(no_such_field)")x")
           .empty());
 }
 

@@ -223,7 +223,7 @@ TEST_CASE("a start while one is open keeps the first") {
   project.write("TODO.md", "# empty\n");
   auto later = Variable("ASSAY_NOW", "2026-11-24 12:00");
   CHECK(start_session(project.store).since == "2026-11-24 09:00:00");
-  CHECK(session_report(project.store).lost.size() == 2);
+  CHECK(session_report(project.store).lost.size() == 3);
   CHECK(holds(shown(project), "open since 2026-11-24 09:00"));
 }
 

@@ -99,6 +99,9 @@ std::optional<Safety> check_safety(Checkup& checkup) {
   std::vector<FileSafety> files;
   Findings code;
   std::error_code error;
+  if (!fs::exists(checkup.path(), error)) {
+    return std::nullopt;
+  }
   try {
     files = judge_path(checkup.path());
   } catch (const Error&) {

@@ -126,8 +126,20 @@ void refuse_inside(const fs::path& model, const fs::path& out) {
   }
 }
 
+// Before the work, not after it.
+void expect_destination(const fs::path& model, const FixOptions& options) {
+  if (options.write != FixOptions::Write::folder) {
+    return;
+  }
+  auto out = options.out.empty() ? beside(model) : options.out;
+  refuse_inside(model, out);
+  std::error_code error;
+  if (fs::exists(fs::symlink_status(out, error))) {
+    fail("file.exists", out.string(), "no file or folder there", "one");
+  }
+}
+
 void write_folder(const Draft& draft, const fs::path& out) {
-  refuse_inside(draft.model(), out);
   AtomicFolder folder(out, false);
   for (const auto& file : draft.all_files()) {
     auto to = folder.partial() / file;
@@ -286,6 +298,7 @@ FixReport fix(const fs::path& model, const FixOptions& given) {
     }
     return report;
   }
+  expect_destination(report.path, options);
   find_base(model, options);
   report.before = check(report.path, options.check);
   Draft draft(report.path);

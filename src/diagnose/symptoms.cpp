@@ -160,6 +160,8 @@ constexpr auto kRules = std::to_array<Rule>({
     {wrong_output, "context.", likely},
     {wrong_output, "generation.", likely},
     {wrong_output, "against.", explains},
+    // What is seen, not why.
+    {wrong_output, "output.logits-differ", likely},
     {wrong_output, "", explains},
 });
 
@@ -221,7 +223,7 @@ Weight weight_of(Symptom symptom, const Finding& finding) {
   }
   // A warning explains what it was written for, and is else a hint.
   bool own = rule != kRules.end() && !rule->prefix.empty() &&
-             rule->prefix != "tensor." && rule->prefix != "against.";
+             rule->prefix != "tensor.";
   return finding.severity == Severity::warning && !own
              ? std::min(weight, likely)
              : weight;

@@ -259,9 +259,12 @@ TEST_CASE("other methods are named") {
   Weights weights(copy.path / "tiny_style.safetensors");
   std::map<std::string, Weights::Tensor> loha;
   for (const auto& [name, tensor] : weights.tensors) {
-    auto dot = name.find('.');
-    for (const auto* part : {"w1_a", "w1_b", "w2_a", "w2_b"}) {
-      loha[name.substr(0, dot) + ".hada_" + part] = tensor;
+    auto module = name.substr(0, name.find('.'));
+    // [out, rank] and [rank, in], as LoRA's two.
+    if (name.find(".lora_up.") != std::string::npos) {
+      loha[module + ".hada_w1_a"] = loha[module + ".hada_w2_a"] = tensor;
+    } else if (name.find(".lora_down.") != std::string::npos) {
+      loha[module + ".hada_w1_b"] = loha[module + ".hada_w2_b"] = tensor;
     }
   }
   weights.tensors = loha;

@@ -64,11 +64,14 @@ std::string onnx_model(char version, char type, char size, char second) {
 /** Read by other rooms, whose tests fire them one by one (test/formats,
  * test/core, test/text), or reported by other verbs than check. */
 constexpr auto kOtherRooms = std::to_array<std::string_view>(
-    {"gguf.",    "safetensors.", "zip.",         "index.",   "json.",
-     "file.",    "model.",       "pickle.",      "torch.",   "project.",
-     "context.", "convert.",     "quantize.",    "measure.", "generate.",
-     "fit.",     "mcp.",         "doctor.",      "draft.",   "memory.",
-     "results.", "recall.",      "prompt-cache."});
+    {"gguf.",       "safetensors.", "zip.",          "index.",   "json.",
+     "file.",       "model.",       "pickle.",       "torch.",   "project.",
+     "context.",    "convert.",     "quantize.",     "measure.", "generate.",
+     "fit.",        "mcp.",         "doctor.",       "draft.",   "memory.",
+     "results.",    "recall.",      "prompt-cache.", "clock.",   "decision.",
+     "diagnostic.", "document.",    "env.",          "fix.",     "naming.",
+     "output.",     "result.",      "rules.",        "session.", "settings.",
+     "speed.",      "task."});
 
 /** The same, one by one: types and tokenizers that readers refuse, loops of
  * folders (scan_test.cpp), faults of Assay itself. */
@@ -84,8 +87,23 @@ constexpr auto kElsewhere =
                                      "tokenizer.pre-assumed",
                                      "tokenizer.unsupported"});
 
+/** Planted one by one in test/defects (the test check_defects) or in
+ * test/diagnose. */
+constexpr auto kPlanted =
+    std::to_array<std::string_view>({"component.no-config",
+                                     "component.no-tokenizer",
+                                     "component.tensor-missing",
+                                     "component.tensor-unexpected",
+                                     "quantization.contradiction",
+                                     "scheduler.other-choice",
+                                     "scheduler.unknown-class",
+                                     "template.misplaced",
+                                     "tensor.repeated",
+                                     "tensor.zero-rows"});
+
 bool of_other_rooms(std::string_view id) {
   return std::ranges::find(kElsewhere, id) != kElsewhere.end() ||
+         std::ranges::find(kPlanted, id) != kPlanted.end() ||
          std::ranges::any_of(
              kOtherRooms, [&](auto prefix) { return id.starts_with(prefix); });
 }
@@ -97,6 +115,17 @@ TEST_CASE("planted: types and quantization") {
   Llama named;
   named.edit_config([](Json& config) { config["dtype"] = "float16"; });
   fires(headers(named.path), "dtype.differs");
+  Llama absent;
+  absent.edit_config([](Json& config) {
+    config.erase("dtype");
+    config.erase("torch_dtype");
+  });
+  absent.edit_tensors([](ModelCopy::Tensors& tensors) {
+    for (auto& [name, tensor] : tensors) {
+      tensor.entry.dtype = DType::bf16;
+    }
+  });
+  fires(headers(absent.path), "dtype.absent");
   Llama bytes;
   bytes.edit_tensors([&](ModelCopy::Tensors& tensors) {
     tensors[weight].entry.dtype = DType::u8;

@@ -2,6 +2,7 @@
 // in a folder of its own. "$ " starts a command for the shell, the lines after
 // it are what standard output must hold, "? N" is the exit code (0 if left
 // out). A line "..." stands for any lines, "{*}" for anything within a line.
+// Lines that begin with # right above a command are comments.
 // $GOLDEN is test/golden, $MODEL the real model, `assay` the program just
 // built; what a machine remembers of projects is the folder's own.
 
@@ -29,10 +30,19 @@ struct Step {
 
 std::vector<Step> read_transcript(const fs::path& file) {
   std::vector<Step> steps;
-  for (const auto& line : lines_of(read_text(file))) {
+  auto lines = lines_of(read_text(file));
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const auto& line = lines[i];
+    auto end = i;
+    while (end < lines.size() && lines[end].starts_with("#")) {
+      ++end;
+    }
+    // What stands right above a command is said of it; else it is output.
+    bool comment =
+        end > i && end < lines.size() && lines[end].starts_with("$ ");
     if (line.starts_with("$ ")) {
       steps.push_back({line.substr(2), {}, 0});
-    } else if (steps.empty() || line.starts_with("#")) {
+    } else if (steps.empty() || comment) {
       continue;
     } else if (line.starts_with("? ")) {
       steps.back().exit_code = std::stoi(line.substr(2));

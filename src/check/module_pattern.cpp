@@ -1,6 +1,7 @@
 #include "assay/check/module_pattern.h"
 
 #include <algorithm>
+#include <exception>
 #include <limits>
 #include <utility>
 
@@ -14,7 +15,7 @@ constexpr int kMaxCount = 100;
 constexpr uint32_t kOpen = std::numeric_limits<uint32_t>::max();
 
 /** What is not read: ends the reading, never leaves this file. */
-struct NotRead {};
+struct NotRead : std::exception {};
 
 }  // namespace
 

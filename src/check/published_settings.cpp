@@ -313,13 +313,13 @@ void flow(Findings& findings,
 void pixart(Findings& findings, const Component& transformer) {
   auto edge = transformer.size("sample_size");
   auto scale = transformer.number("interpolation_scale");
-  if (edge && scale && *edge >= 64 &&
-      *scale != static_cast<double>(*edge / 64)) {
-    findings.push_back(make_finding(
-        "pipeline.unpublished-value",
-        transformer.config_path.string() + ": interpolation_scale",
-        fmt::format("{}, a sixty-fourth of sample_size", *edge / 64),
-        fmt::format("{}", *scale)));
+  int64_t whole = edge.value_or(0) / 64;  // Python's //
+  if (scale && whole >= 1 && *scale != static_cast<double>(whole)) {
+    findings.push_back(
+        make_finding("pipeline.unpublished-value",
+                     transformer.config_path.string() + ": interpolation_scale",
+                     fmt::format("{}, a sixty-fourth of sample_size", whole),
+                     fmt::format("{}", *scale)));
   }
 }
 

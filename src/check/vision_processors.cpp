@@ -142,7 +142,7 @@ class Look {
       const VisionFamily& family) const {
     std::vector<std::string_view> names = {family.processor};
     if (parts_.vision.type == "pixtral" && family.model_type == "llava") {
-      names.push_back("PixtralProcessor");
+      names.emplace_back("PixtralProcessor");
     }
     return names;
   }

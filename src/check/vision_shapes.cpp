@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <set>
 
 #include <fmt/format.h>
@@ -203,10 +204,9 @@ class Projector {
     if (symbol == "shuffled" && type == "internvl") {
       auto ratio = number(fields, "downsample_ratio").value_or(0);
       bool sound = ratio > 0.001 && ratio <= 1;
-      return Size{sound
-                      ? static_cast<int64_t>(
-                            static_cast<double>(vision_) / ratio / ratio + 0.5)
-                      : 0,
+      return Size{sound ? static_cast<int64_t>(std::llround(
+                              static_cast<double>(vision_) / ratio / ratio))
+                        : 0,
                   "downsample_ratio",
                   "for the tower's width through downsample_ratio squared",
                   kId};

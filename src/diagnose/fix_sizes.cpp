@@ -303,13 +303,13 @@ class Search {
       std::string_view rest = tensor.name;
       while (!rest.empty()) {
         auto dot = std::min(rest.find('.'), rest.size());
-        auto part = rest.substr(0, dot);
+        std::string part(rest.substr(0, dot));
         int64_t number = 0;
         const auto* end = part.data() + part.size();
         bool whole = !part.empty() &&
                      std::from_chars(part.data(), end, number).ptr == end &&
                      number >= 0 && number < kLargest;
-        prefix += whole ? "#." : std::string(part) + ".";
+        prefix += whole ? "#." : part + ".";
         if (whole) {
           auto& most = largest[prefix];
           most = std::max(most, number + 1);
@@ -335,7 +335,11 @@ class Search {
     std::optional<Held> other;
     int64_t step = 0;
     for (auto change : {value, int64_t{1}, -value / 2, int64_t{2}}) {
-      if (change != 0 && (other = hold(with(config, path, value + change)))) {
+      if (change == 0) {
+        continue;
+      }
+      other = hold(with(config, path, value + change));
+      if (other) {
         step = change;
         break;
       }

@@ -68,7 +68,7 @@ void settle(Workbench& bench, ModelFiles& model, const std::string& field) {
   auto config = place_of(model.config, field);
   auto generation = place_of(model.generation_config, field);
   std::vector<Way> settled;
-  for (auto way :
+  for (const auto& way :
        {Way{kConfig, &model.config, config, generation},
         Way{kGeneration, &model.generation_config, generation, config}}) {
     if (way.own.value.is_null() || way.other.value.is_null()) {

@@ -374,7 +374,7 @@ class Judge {
                         entry.crc));
       }
     } catch (const Error&) {
-      // Not readable: an oddity of the archive says so.
+      return;  // not readable: an oddity of the archive says so
     }
   }
 

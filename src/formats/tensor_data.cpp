@@ -128,7 +128,7 @@ Bytes TensorData::unpacked(const TensorInfo& tensor) {
                       entry.packed <= zip.bytes.size() - entry.data;
     storage_ = unpack(
         zip, entry, entry.size, false, model_.files[tensor.file].string());
-    storage_at_ = place;
+    storage_at_ = std::move(place);
   }
   return storage_;
 }

@@ -16,12 +16,12 @@ namespace {
 constexpr uint64_t kMaxDocument = 4u << 20;
 
 std::vector<VisionFamily> make_families() {
-  const std::pair<std::string_view, std::string_view> kQwenTokens[] = {
+  const std::pair<std::string_view, std::string_view> qwen_tokens[] = {
       {"video_token_id", "<|video_pad|>"},
       {"vision_start_token_id", "<|vision_start|>"},
       {"vision_end_token_id", "<|vision_end|>"}};
   const std::vector<std::pair<std::string_view, std::string_view>> qwen(
-      std::begin(kQwenTokens), std::end(kQwenTokens));
+      std::begin(qwen_tokens), std::end(qwen_tokens));
   auto qwen_family = [&](std::string_view type,
                          std::string_view name,
                          std::string_view vision,

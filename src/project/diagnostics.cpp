@@ -314,8 +314,7 @@ std::vector<std::string> plain_words(std::string_view command) {
   std::string word;
   bool open = false;
   char quote = 0;
-  for (size_t at = 0; at < command.size(); ++at) {
-    char letter = command[at];
+  for (char letter : command) {
     if (quote != 0) {
       // Within double quotes the shell still acts on these.
       if (quote == '"' &&

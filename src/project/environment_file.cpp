@@ -48,8 +48,7 @@ struct Entry {
 
 std::optional<Entry> read_entry(std::string_view line) {
   auto begin = line.find("- ");
-  if (begin == std::string_view::npos ||
-      trim(line.substr(0, begin)).size() > 0) {
+  if (begin == std::string_view::npos || !trim(line.substr(0, begin)).empty()) {
     return {};
   }
   begin = std::min(line.find_first_not_of(' ', begin + 2), line.size());

@@ -5,8 +5,10 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <exception>
 #include <limits>
 #include <unordered_set>
+#include <utility>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -22,7 +24,9 @@ namespace dom = simdjson::dom;
 namespace {
 
 // What a line lacks, found while it is read; caught in parse_line.
-struct Malformed {
+struct Malformed : std::exception {
+  Malformed(std::string wanted, std::string found)
+      : expected(std::move(wanted)), actual(std::move(found)) {}
   std::string expected, actual;
 };
 

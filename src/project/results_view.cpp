@@ -58,17 +58,19 @@ std::string row(const Point& point) {
       markdown_cell(fmt::format("{} {}", run.time.substr(0, 10), run.id)));
 }
 
+constexpr std::string_view kHead =
+    "| model | figure | value | spread | change | settings | conditions | "
+    "command | run |";
+
 Lines table_of(std::string_view kind, const std::vector<Series>& series) {
-  Lines lines = {
-      fmt::format("## Recorded: {}", markdown_cell(kind)),
-      "",
-      fmt::format("The newest value of each figure, by `--record`; "
-                  "`assay results list --kind {}` has all.",
-                  markdown_cell(kind)),
-      "",
-      "| model | figure | value | spread | change | settings | conditions | "
-      "command | run |",
-      "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"};
+  Lines lines = {fmt::format("## Recorded: {}", markdown_cell(kind)),
+                 "",
+                 fmt::format("The newest value of each figure, by `--record`; "
+                             "`assay results list --kind {}` has all.",
+                             markdown_cell(kind)),
+                 "",
+                 std::string(kHead),
+                 "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"};
   for (const auto& one : series) {
     lines.push_back(row(one.newest()));
   }

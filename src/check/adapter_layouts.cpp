@@ -12,7 +12,8 @@
 
 // Names of diffusers' UNet and FLUX transformer in the code bases that these
 // come from (Stability's sgm, Black Forest Labs' flux), which kohya's and
-// XLabs' adapters keep. Facts: diffusers' conversion scripts.
+// XLabs' adapters keep. Written from memory, not yet held against those code
+// bases or diffusers' conversion scripts (TODO.md).
 namespace assay::rules {
 namespace {
 

@@ -145,8 +145,8 @@ struct Depth {
 
 // Sources: configs of FLUX.1 (19 and 38; Freepik's lite 8, mini 5 and 10),
 // SD3 medium 24, SD3.5 large 38; OpenAI's CLIP-L 12; LAION's CLIP-H 24 (23 as
-// SD2 keeps it), CLIP-G 32; T5-XXL 24; Wan2.1's wan_t2v_1_3B.py 30 and
-// wan_t2v_14B.py 40.
+// SD2 keeps it), CLIP-G 32; T5-XXL 24; Wan2.1 30 and 40, read in a
+// copy of its configs in ml-explore/mlx-examples.
 const std::vector<Depth>& depths() {
   static const std::vector<Depth> list = {
       {PartKind::flux, "img_in.weight", 3072, "double_blocks.", {19, 8, 5}},
@@ -221,8 +221,8 @@ struct Width {
   int64_t factor = 1;
 };
 
-// From the modules of Wan2.1's model.py, Lumina-Image-2.0's model.py (NextDiT)
-// and PixArt's PixArt.py: what each builds of its one width.
+// What Wan2.1, Lumina-Image-2.0 and PixArt build of their one width. Written
+// from memory, not yet held against their sources (TODO.md).
 constexpr std::array kWidths = {
     Width{
         PartKind::wan, "text_embedding.2.weight", 0, "patch_embedding.weight"},

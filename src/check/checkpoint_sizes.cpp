@@ -221,8 +221,11 @@ struct Width {
   int64_t factor = 1;
 };
 
-// What Wan2.1, Lumina-Image-2.0 and PixArt build of their one width. Written
-// from memory, not yet held against their sources (TODO.md).
+// What each builds of its one width, read in Wan-Video/Wan2.1
+// (wan/modules/model.py), Alpha-VLLM/Lumina-Image-2.0 (models/model.py) and
+// PixArt-alpha/PixArt-alpha (diffusion/model/nets). Not opened: the parts these
+// take from elsewhere, Lumina's FeedForward (w1, w2) and timm's Mlp and
+// Attention (fc1, fc2, qkv).
 constexpr std::array kWidths = {
     Width{
         PartKind::wan, "text_embedding.2.weight", 0, "patch_embedding.weight"},

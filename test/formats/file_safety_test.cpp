@@ -51,7 +51,8 @@ TEST_CASE("each file of the corpus gets the verdict that it deserves") {
     CAPTURE(file);
     CAPTURE(trick);
     CAPTURE(why);
-    CHECK(std::string(name(found[0].safety)) == entry["verdict"]);
+    CHECK(std::string(name(found[0].safety)) ==
+          entry["verdict"].get<std::string>());
     CHECK((found[0].safety == Safety::safe) == found[0].reasons.empty());
     CHECK((found[0].safety == Safety::safe) == findings_of(found[0]).empty());
   }

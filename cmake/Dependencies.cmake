@@ -26,4 +26,3 @@ file(GLOB ASSAY_MLX_HINT
   "${PROJECT_SOURCE_DIR}/build/venv/lib/python3*/site-packages/mlx")
 find_package(MLX 0.32 CONFIG REQUIRED HINTS "${ASSAY_MLX_ROOT}"
   ${ASSAY_MLX_HINT})
-include(Mlx)

@@ -50,8 +50,6 @@ write_basic_package_version_file(
 install(FILES "${PROJECT_BINARY_DIR}/assayConfig.cmake"
   "${PROJECT_BINARY_DIR}/assayConfigVersion.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/Highway.cmake"
-  "${PROJECT_SOURCE_DIR}/cmake/Httplib.cmake"
-  "${PROJECT_SOURCE_DIR}/cmake/Mlx.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/Utf8proc.cmake"
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/assay)
 
@@ -61,11 +59,14 @@ if(TARGET assay)
   else()
     set(origin "$ORIGIN")
   endif()
+  set(place "${origin}/../${mlx_place}")
   set_target_properties(assay PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}"
-    INSTALL_RPATH "${origin}/../${mlx_place}/mlx/lib"
+    BUILD_RPATH "${origin}"
+    INSTALL_RPATH "${place}/mlx/lib;${place}"
     INSTALL_RPATH_USE_LINK_PATH $<NOT:$<BOOL:${ASSAY_INSTALL_MLX}>>)
   install(TARGETS assay RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS assay_http_server LIBRARY DESTINATION "${mlx_place}")
 endif()
 
 # The program itself writes its manual page and completions, from the table

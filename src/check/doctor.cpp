@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/core/finding_json.h"
+#include "assay/kernels/blas.h"
 #include "assay/kernels/linear.h"
 #include "assay/kernels/pool.h"
 #include "assay/kernels/simd.h"
@@ -73,7 +74,7 @@ void find_backends(DoctorReport& report) {
 }
 
 void find_blas(DoctorReport& report) {
-  report.blas_file = platform::library_of("cblas_sgemm").string();
+  report.blas_file = kernels::blas_library().string();
   auto name = report.blas_file;
   std::ranges::transform(name, name.begin(), [](unsigned char c) {
     return static_cast<char>(std::tolower(c));

@@ -30,7 +30,9 @@ int report(const Finding& finding, Output& output) {
 int run_command(const Arguments& arguments) {
   auto output = Output(arguments.flag("--json"), arguments.flag("--quiet"));
   try {
-    kernels::set_threads(arguments.dimension("--threads"));
+    if (int threads = arguments.dimension("--threads"); threads > 0) {
+      kernels::set_threads(threads);
+    }
     if (arguments.flag("--float32")) {
       kernels::set_activations(kernels::Activations::float32);
     }

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <fstream>
 #include <set>
@@ -314,19 +313,6 @@ bool sync_and_close(int descriptor) {
 
 void close_file(int descriptor) {
   close(descriptor);
-}
-
-fs::path library_of(const char* symbol) {
-  Dl_info found{};
-  void* address = dlsym(RTLD_DEFAULT, symbol);
-  if (address == nullptr || dladdr(address, &found) == 0 ||
-      found.dli_fname == nullptr) {
-    return {};
-  }
-  // Through links such as Debian's libblas.so.3 to the library itself.
-  std::error_code error;
-  auto file = fs::canonical(found.dli_fname, error);
-  return error ? fs::path(found.dli_fname) : file;
 }
 
 int process_id() {

@@ -55,9 +55,6 @@ bool write_all(int descriptor, const std::byte* data, size_t size);
 bool sync_and_close(int descriptor);
 void close_file(int descriptor);
 int process_id();
-/** The file that holds `symbol` as this process sees it (a shared library, or
- * the program); empty where nothing has it. */
-std::filesystem::path library_of(const char* symbol);
 /** Swaps or moves a folder into place; see AtomicFolder::commit. */
 void replace_folder(const std::filesystem::path& from,
                     const std::filesystem::path& to);

@@ -48,19 +48,23 @@ bool spin_until(const Ready& ready) {
 
 class Pool {
  public:
-  explicit Pool(int threads) { start(threads); }
+  explicit Pool(int threads) : threads_(threads) {}
 
   int threads() const { return threads_.load(std::memory_order_relaxed); }
 
   void resize(int threads) {
     std::lock_guard lock(mutex_);
     stop();
-    start(threads);
+    threads_.store(threads);
   }
 
   void run(size_t count, const std::function<void(size_t)>& job) {
     std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock || workers_.empty() || count < 2 || count > kMostJobs) {
+    bool shared = lock && threads() > 1 && count > 1 && count <= kMostJobs;
+    if (shared && workers_.empty()) {
+      start();
+    }
+    if (!shared) {
       for (size_t i = 0; i < count; ++i) {
         job(i);
       }
@@ -81,10 +85,10 @@ class Pool {
  private:
   static constexpr size_t kMostJobs = 0xffffffff;
 
-  void start(int threads) {
+  // Not before the first job: most commands compute nothing.
+  void start() {
     stopping_.store(false);
-    threads_.store(threads);
-    for (int i = 1; i < threads; ++i) {
+    for (int i = 1; i < threads(); ++i) {
       workers_.emplace_back([this, seen = epoch_.load()] { work(seen); });
     }
   }
@@ -147,7 +151,7 @@ class Pool {
 
   std::mutex mutex_;
   std::vector<std::thread> workers_;
-  std::atomic<int> threads_{1};
+  std::atomic<int> threads_;
   std::atomic<bool> stopping_{false};
   const std::function<void(size_t)>* job_ = nullptr;
   alignas(64) std::atomic<uint32_t> epoch_{0};

@@ -3,13 +3,13 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
-#include <httplib.h>
 #include <memory>
 #include <mutex>
 
 #include <fmt/format.h>
 
 #include "assay/core/finding.h"
+#include "assay/http/http.h"
 #include "assay/mcp/envelope.h"
 #include "assay/mcp/worker.h"
 
@@ -60,68 +60,69 @@ class Outbox {
   std::deque<Item> items_;
 };
 
+http::Reply json_reply(const Json& body, int status) {
+  return {status, "application/json", text_of(body)};
+}
+
+std::string event(const Json& message) {
+  return fmt::format("event: message\ndata: {}\n\n", text_of(message));
+}
+
+http::Reply event_stream() {
+  http::Reply reply;
+  reply.type = "text/event-stream";
+  reply.headers = {{"X-Accel-Buffering", "no"}, {"Cache-Control", "no-cache"}};
+  return reply;
+}
+
 class HttpTransport {
  public:
   explicit HttpTransport(Server& server) : server_(server) {}
 
-  void post(const httplib::Request& http, httplib::Response& out) {
+  http::Reply post(const http::Request& http) {
     std::optional<Json> id;
     auto era = Era::modern;
     try {
-      if (!http.get_header_value("Content-Type")
+      if (!http.header("Content-Type")
+               .value_or("")
                .starts_with("application/json")) {
-        answer(out, error_response(id, kInvalidRequest, "not JSON"), 415);
-        return;
+        return json_reply(error_response(id, kInvalidRequest, "not JSON"), 415);
       }
       auto message = parse_json(http.body, "message");
       if (message.is_object() && !message.contains("method") &&
           message.contains("id")) {
         server_.deliver(message);
-        out.status = 202;
-        return;
+        return {202};
       }
       auto request = read_request(message);
       if (request.id.is_null()) {
-        out.status = 202;  // a notification; none needs anything done
-        return;
+        return {202};  // a notification; none needs anything done
       }
       id = request.id;
-      auto headers = [&](std::string_view name) {
-        auto key = std::string(name);
-        return http.has_header(key) ? std::optional(http.get_header_value(key))
-                                    : std::nullopt;
-      };
-      open_on_http(request, server_.definition(), headers);
+      open_on_http(request, server_.definition(), http.header);
       era = request.era;
-      serve(std::move(request), out);
+      return serve(std::move(request));
     } catch (const ProtocolError& error) {
-      answer(out,
-             error_response(id, error.code(), error.what(), error.data()),
-             error.http_status(era));
+      return json_reply(
+          error_response(id, error.code(), error.what(), error.data()),
+          error.http_status(era));
     } catch (const Error& error) {
-      answer(out, error_response(id, kParseError, error.what()), 400);
+      return json_reply(error_response(id, kParseError, error.what()), 400);
     }
   }
 
  private:
-  static void answer(httplib::Response& out, const Json& body, int status) {
-    out.status = status;
-    out.set_content(text_of(body), "application/json");
-  }
-
-  void serve(Request request, httplib::Response& out) {
+  http::Reply serve(Request request) {
     if (request.era == Era::modern &&
         request.method == "subscriptions/listen") {
-      subscribe(request, out);
-      return;
+      return subscribe(request);
     }
     bool works = request.method == "tools/call" ||
                  request.method == "prompts/get" ||
                  request.method == "resources/read";
     if (!works) {
       auto reply = server_.answer(request);
-      answer(out, reply.body, reply.status);
-      return;
+      return json_reply(reply.body, reply.status);
     }
     auto outbox = std::make_shared<Outbox>();
     request.send = [outbox](const Json& message) {
@@ -139,42 +140,32 @@ class HttpTransport {
     if (!taken) {
       throw ProtocolError(kInternalError, "too many requests are waiting");
     }
-    send_from(outbox, out);
+    return reply_from(outbox);
   }
 
   // The answer alone goes as JSON; where something comes before it, as events.
-  static void send_from(const std::shared_ptr<Outbox>& outbox,
-                        httplib::Response& out) {
+  static http::Reply reply_from(const std::shared_ptr<Outbox>& outbox) {
     auto first = outbox->pop(std::chrono::hours(24));
     if (first && first->status != 0) {
-      answer(out, first->message, first->status);
-      return;
+      return json_reply(first->message, first->status);
     }
-    out.set_header("X-Accel-Buffering", "no");
-    out.set_header("Cache-Control", "no-cache");
     auto pending = std::make_shared<std::optional<Outbox::Item>>(first);
-    out.set_chunked_content_provider(
-        "text/event-stream",
-        [outbox, pending](size_t, httplib::DataSink& sink) {
-          auto item = *pending ? std::exchange(*pending, std::nullopt)
-                               : outbox->pop(kKeepAlive);
-          auto text = item ? fmt::format("event: message\ndata: {}\n\n",
-                                         text_of(item->message))
-                           : std::string(": waiting\n\n");
-          if (!sink.write(text.data(), text.size())) {
-            return false;
-          }
-          if (item && item->status != 0) {
-            sink.done();
-          }
-          return true;
-        },
-        [outbox](bool) { outbox->gone = true; });
+    auto reply = event_stream();
+    reply.next = [outbox, pending]() -> http::Piece {
+      auto item = *pending ? std::exchange(*pending, std::nullopt)
+                           : outbox->pop(kKeepAlive);
+      if (!item) {
+        return {": waiting\n\n"};
+      }
+      return {event(item->message), item->status != 0};
+    };
+    reply.closed = [outbox] { outbox->gone = true; };
+    return reply;
   }
 
   // Nothing that could change changes while this server runs, but the stream
   // stays open for as long as the client wants it.
-  void subscribe(const Request& request, httplib::Response& out) {
+  http::Reply subscribe(const Request& request) {
     if (streams_.fetch_add(1) >= kMaxStreams) {
       --streams_;
       throw ProtocolError(kInternalError, "too many subscriptions are open");
@@ -183,20 +174,16 @@ class HttpTransport {
     outbox->push({acknowledgement(request, server_.definition()), 0});
     auto key = server_.subscribe(
         request, [outbox](const Json& message) { outbox->push({message, 0}); });
-    out.set_header("X-Accel-Buffering", "no");
-    out.set_chunked_content_provider(
-        "text/event-stream",
-        [outbox](size_t, httplib::DataSink& sink) {
-          auto item = outbox->pop(kKeepAlive);
-          auto text = item ? fmt::format("event: message\ndata: {}\n\n",
-                                         text_of(item->message))
-                           : std::string(": open\n\n");
-          return sink.write(text.data(), text.size());
-        },
-        [this, key](bool) {
-          server_.unsubscribe(key);
-          --streams_;
-        });
+    auto reply = event_stream();
+    reply.next = [outbox]() -> http::Piece {
+      auto item = outbox->pop(kKeepAlive);
+      return {item ? event(item->message) : ": open\n\n"};
+    };
+    reply.closed = [this, key] {
+      server_.unsubscribe(key);
+      --streams_;
+    };
+    return reply;
   }
 
   Server& server_;
@@ -204,51 +191,40 @@ class HttpTransport {
   Worker worker_;
 };
 
+// No page of another site, and nothing but POST /mcp.
+std::optional<http::Reply> admit(const http::Request& request) {
+  auto origin = request.header("Origin");
+  if (!is_local_host(request.header("Host").value_or("")) ||
+      (origin && !is_local_origin(*origin))) {
+    return http::Reply{403};
+  }
+  if (request.path != "/mcp") {
+    return http::Reply{404};
+  }
+  if (request.method != "POST") {
+    http::Reply reply{405};
+    reply.headers = {{"Allow", "POST"}};
+    return reply;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 void serve_http(Server& server,
                 int port,
                 const std::function<void(int port)>& ready) {
+  auto serve = http::load_server();
   HttpTransport transport(server);
-  httplib::Server http;
-  http.new_task_queue = [] { return new httplib::ThreadPool(kConnections); };
-  http.set_payload_max_length(kMaxBody);
-  http.set_pre_routing_handler(
-      [](const httplib::Request& request, httplib::Response& response) {
-        bool local = is_local_host(request.get_header_value("Host")) &&
-                     (!request.has_header("Origin") ||
-                      is_local_origin(request.get_header_value("Origin")));
-        if (!local) {
-          response.status = 403;
-          return httplib::Server::HandlerResponse::Handled;
-        }
-        return httplib::Server::HandlerResponse::Unhandled;
-      });
-  http.Post("/mcp", [&](const auto& request, auto& response) {
-    transport.post(request, response);
-  });
-  auto refuse = [](const httplib::Request&, httplib::Response& response) {
-    response.status = 405;
-    response.set_header("Allow", "POST");
-  };
-  http.Get("/mcp", refuse);
-  http.Delete("/mcp", refuse);
-
-  constexpr const char* kLoopback = "127.0.0.1";
-  int bound = port;
-  if (port == 0) {
-    bound = http.bind_to_any_port(kLoopback);
-  } else if (!http.bind_to_port(kLoopback, port)) {
-    bound = -1;
-  }
-  if (bound < 0) {
+  http::Handler handler = {admit, [&](const http::Request& request) {
+                             return transport.post(request);
+                           }};
+  if (!serve({port, kMaxBody, kConnections}, handler, ready)) {
     fail("mcp.port",
-         fmt::format("{}:{}", kLoopback, port),
+         fmt::format("127.0.0.1:{}", port),
          "a port that is free",
          "it can't be listened on");
   }
-  ready(bound);
-  http.listen_after_bind();
 }
 
 }  // namespace assay::mcp

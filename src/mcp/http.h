@@ -11,7 +11,8 @@
 namespace assay::mcp {
 
 /** Listens on the loopback interface alone and serves until the process ends.
- * `port` 0: any free one; `ready` is told which. Throws Error mcp.port. */
+ * `port` 0: any free one; `ready` is told which. Throws Error mcp.port,
+ * http.unavailable. */
 void serve_http(Server& server,
                 int port,
                 const std::function<void(int port)>& ready);

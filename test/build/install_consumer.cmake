@@ -26,6 +26,13 @@ endif()
 
 if(EXISTS "${work}/prefix/bin/assay")
   step("${work}/prefix/bin/assay" --version)
+  # Serves until it is ended, so that the time is not the verdict. The library
+  # that serves was found in its new place if the address came.
+  execute_process(COMMAND "${work}/prefix/bin/assay" mcp --http TIMEOUT 3
+    RESULT_VARIABLE ignored OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT output MATCHES "http://127.0.0.1:[0-9]+/mcp")
+    message(FATAL_ERROR "mcp --http printed: ${output}")
+  endif()
   foreach(file share/man/man1/assay.1 share/zsh/site-functions/_assay
       share/bash-completion/completions/assay
       share/fish/vendor_completions.d/assay.fish)

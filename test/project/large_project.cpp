@@ -1,11 +1,9 @@
 #include "large_project.h"
 
 #include <array>
-#include <cstdlib>
 #include <random>
 #include <string>
 
-#include <doctest/doctest.h>
 #include <fmt/format.h>
 
 #include "assay/core/file.h"
@@ -132,9 +130,3 @@ void write_large_project(const fs::path& folder, const LargeSize& size) {
 }
 
 }  // namespace assay::project
-
-TEST_CASE("leaves a large project behind, where a folder is named for it") {
-  if (const char* folder = std::getenv("ASSAY_LARGE_PROJECT")) {
-    assay::project::write_large_project(folder, {});
-  }
-}

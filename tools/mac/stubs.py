@@ -3,7 +3,8 @@
 stubs.py empty ROOT        the frameworks, and one stub for each library
 stubs.py fill ROOT BUILD   names in the libraries' stubs what BUILD's objects
                            ask for, if the Linux library defines it as well
-stubs.py verify BUILD      every program is a Mach-O executable for arm64
+stubs.py verify BUILD      every program is a Mach-O executable for arm64, and
+                           every shared library one of those
 
 A stub lets the linker settle a symbol without the library. To keep it from
 settling symbols that do not exist, a name goes in only if it stands in the
@@ -34,7 +35,7 @@ TEXT_HEADER = pathlib.Path("src/text/rust/include/assay_text.h")
 
 MACH_O_64 = 0xFEEDFACF
 CPU_ARM64 = 0x0100000C
-OBJECT, EXECUTABLE = 1, 2
+OBJECT, EXECUTABLE, DYLIB = 1, 2, 6
 LC_SYMTAB = 2
 
 
@@ -177,9 +178,11 @@ def verify(build):
     for path in found:
         with path.open("rb") as file:
             header = mach_header(file.read(32))
-        if header is None or header[:2] != (CPU_ARM64, EXECUTABLE):
-            sys.exit(f"{path} is not a Mach-O executable for arm64")
-        print(f"Mach-O arm64 executable: {path.relative_to(build)}")
+        kind, what = ((DYLIB, "library") if path.suffix == ".dylib"
+                      else (EXECUTABLE, "executable"))
+        if header is None or header[:2] != (CPU_ARM64, kind):
+            sys.exit(f"{path} is not a Mach-O {what} for arm64")
+        print(f"Mach-O arm64 {what}: {path.relative_to(build)}")
     if not found:
         sys.exit("no program was linked")
 

@@ -77,8 +77,9 @@ constexpr std::array kEntries = {
         warning,
         "Matrix products run on the reference BLAS",
         "The Linux wheel of MLX brings Netlib's reference BLAS, which uses "
-        "one thread and no vectors; no faster one was linked ahead of it.",
-        "Install OpenBLAS and build again (./dev build)."},
+        "one thread and no vectors; OpenBLAS, which is loaded ahead of it, was "
+        "not found.",
+        "Install OpenBLAS (libopenblas0); nothing needs to be built again."},
     CatalogueEntry{
         "draft.cache",
         error,
@@ -136,6 +137,15 @@ constexpr std::array kEntries = {
         "a mismatched tokenizer), or the model was never trained.",
         "Compare the config and the tokenizer with the original model's; "
         "convert from the original again."},
+    CatalogueEntry{
+        "http.unavailable",
+        error,
+        "HTTP cannot be served",
+        "The library assay_http, which is loaded when something is served over "
+        "HTTP, is missing, is another version's, or lacks a library that it "
+        "stands on (cpp-httplib, OpenSSL, Brotli).",
+        "Install Assay again (./dev install), or use standard input and output "
+        "(assay mcp)."},
     CatalogueEntry{
         "inference.not-finite",
         error,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -390,4 +391,10 @@ TEST_CASE("a large project's page is made in a moment") {
   // The figure is in RESULTS.md; this bound only catches what grows with the
   // square of the size, on any machine and under sanitizers.
   CHECK(took < std::chrono::seconds(20));
+}
+
+TEST_CASE("leaves a large project behind, where a folder is named for it") {
+  if (const char* folder = std::getenv("ASSAY_LARGE_PROJECT")) {
+    write_large_project(folder, {});
+  }
 }

@@ -7,6 +7,11 @@ add_library(assay_options INTERFACE)
 target_compile_features(assay_options INTERFACE cxx_std_20)
 target_compile_options(assay_options INTERFACE -Wall -Wextra -Wpedantic
   -Wshadow -Wconversion -Wno-sign-conversion)
+if(ASSAY_UNITY)
+  # Names of one source are no trap for the next, and none of them is a header.
+  target_compile_options(assay_options INTERFACE -Wno-shadow
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+endif()
 if(ASSAY_WERROR)
   target_compile_options(assay_options INTERFACE -Werror)
 endif()

@@ -15,7 +15,8 @@ namespace {
 using Findings = std::vector<Finding>;
 using Method = AdapterModule::Method;
 
-std::string where(const Adapter& adapter, const AdapterModule& module) {
+std::string where_of_module(const Adapter& adapter,
+                            const AdapterModule& module) {
   return fmt::format(
       "{}: {}", adapter.files.files.front().string(), quote(module.target));
 }
@@ -72,7 +73,7 @@ void magnitude(Findings& findings,
   if (!fits) {
     findings.push_back(
         make_finding("adapter.dora",
-                     where(adapter, module) + ", magnitude",
+                     where_of_module(adapter, module) + ", magnitude",
                      fmt::format("{} values, one an output", *module.out),
                      to_string(module.magnitude->shape)));
   }
@@ -84,7 +85,7 @@ void pair(Findings& findings,
   if ((module.down == nullptr) != (module.up == nullptr)) {
     const auto* half = module.down != nullptr ? module.down : module.up;
     findings.push_back(make_finding("adapter.incomplete",
-                                    where(adapter, module),
+                                    where_of_module(adapter, module),
                                     "both factors of the pair",
                                     quote(half->name) + " alone"));
     return;
@@ -92,7 +93,7 @@ void pair(Findings& findings,
   if (module.down == nullptr) {
     findings.push_back(make_finding(
         "adapter.incomplete",
-        where(adapter, module),
+        where_of_module(adapter, module),
         "both factors of the pair",
         module.alpha != nullptr ? "an alpha alone" : "none of them"));
     return;
@@ -102,7 +103,7 @@ void pair(Findings& findings,
       *module.down_rank != *module.up_rank) {
     findings.push_back(make_finding(
         "adapter.rank-mismatch",
-        where(adapter, module),
+        where_of_module(adapter, module),
         fmt::format("one rank in {} and {}",
                     to_string(module.down->shape),
                     to_string(module.up->shape)),
@@ -124,7 +125,7 @@ void factors(Findings& findings,
   if ((a == nullptr) != (b == nullptr)) {
     findings.push_back(
         make_finding("adapter.incomplete",
-                     where(adapter, module),
+                     where_of_module(adapter, module),
                      "both factors of the pair",
                      quote((a != nullptr ? a : b)->name) + " alone"));
     return;
@@ -145,7 +146,7 @@ void factors(Findings& findings,
   if (rank != b->shape[0]) {
     findings.push_back(make_finding(
         "adapter.rank-mismatch",
-        where(adapter, module),
+        where_of_module(adapter, module),
         fmt::format("one rank in {} and {}", a_name, b_name),
         fmt::format("{} and {}", to_string(a->shape), to_string(b->shape))));
   }
@@ -164,7 +165,7 @@ void loha(Findings& findings,
     if ((one == nullptr) != (two == nullptr)) {
       findings.push_back(
           make_finding("adapter.incomplete",
-                       where(adapter, module),
+                       where_of_module(adapter, module),
                        "both products",
                        quote((one != nullptr ? one : two)->name) + " alone"));
     } else if (one != nullptr && one->shape != two->shape) {
@@ -176,7 +177,7 @@ void loha(Findings& findings,
   }
   if (core != (module.part("hada_t2") != nullptr)) {
     findings.push_back(make_finding("adapter.incomplete",
-                                    where(adapter, module),
+                                    where_of_module(adapter, module),
                                     "the cores of both products",
                                     core ? "hada_t1 alone" : "hada_t2 alone"));
   }
@@ -199,7 +200,7 @@ void lokr(Findings& findings,
     if (whole == parts) {
       findings.push_back(
           make_finding("adapter.incomplete",
-                       where(adapter, module),
+                       where_of_module(adapter, module),
                        fmt::format("{}, whole or as two factors", name),
                        whole ? "both" : "neither"));
     }

@@ -29,7 +29,7 @@ const Json* field(const Json& object, std::string_view name) {
   return entry == object.end() || entry->is_null() ? nullptr : &*entry;
 }
 
-std::string shown(const Json* value) {
+std::string shown_value(const Json* value) {
   return value == nullptr ? "none" : quote(value->dump(-1, ' ', true));
 }
 
@@ -87,7 +87,7 @@ void invalid(Findings& findings,
              std::string expected,
              const Json* value) {
   findings.push_back(make_finding(
-      "adapter.invalid-value", where, std::move(expected), shown(value)));
+      "adapter.invalid-value", where, std::move(expected), shown_value(value)));
 }
 
 bool is_positive(const Json* value) {
@@ -197,8 +197,10 @@ void peft(Findings& findings, const Adapter& adapter) {
   } else if (!alpha->is_number()) {
     invalid(findings, where + ": lora_alpha", "a number", alpha);
   } else if (alpha->get<double>() <= 0) {
-    findings.push_back(make_finding(
-        "adapter.alpha", where + ": lora_alpha", "more than 0", shown(alpha)));
+    findings.push_back(make_finding("adapter.alpha",
+                                    where + ": lora_alpha",
+                                    "more than 0",
+                                    shown_value(alpha)));
   }
   const auto* bias = field(config, "bias");
   if (bias != nullptr && *bias != "none" && *bias != "all" &&
@@ -248,18 +250,18 @@ void mlx(Findings& findings, const Adapter& adapter) {
   const auto* scale = field(*settings, "scale");
   if (scale == nullptr) {
     const auto* alpha = field(*settings, "alpha");
-    findings.push_back(
-        make_finding("adapter.scale-missing",
-                     where + ": lora_parameters",
-                     "scale",
-                     alpha == nullptr ? "none" : "alpha " + shown(alpha)));
+    findings.push_back(make_finding(
+        "adapter.scale-missing",
+        where + ": lora_parameters",
+        "scale",
+        alpha == nullptr ? "none" : "alpha " + shown_value(alpha)));
   } else if (!scale->is_number()) {
     invalid(findings, where + ": lora_parameters.scale", "a number", scale);
   } else if (scale->get<double>() == 0) {
     findings.push_back(make_finding("adapter.alpha",
                                     where + ": lora_parameters.scale",
                                     "another number than 0",
-                                    shown(scale)));
+                                    shown_value(scale)));
   }
   const auto* rank = field(*settings, "rank");
   if (!is_positive_integer(rank)) {
@@ -276,7 +278,7 @@ void mlx(Findings& findings, const Adapter& adapter) {
             where + ": lora_parameters.rank",
             fmt::format(
                 "{}, as {} shows", *module.down_rank, quote(module.target)),
-            shown(rank)));
+            shown_value(rank)));
       }
     }
     std::ranges::move(shorten(std::move(ranks)), std::back_inserter(findings));

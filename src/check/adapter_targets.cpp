@@ -165,7 +165,7 @@ void peft_others(Findings& findings, const Adapter& adapter) {
 
 // mlx-lm's keys are paths inside a layer, or whole ones; the last num_layers
 // layers are adapted.
-void mlx(Findings& findings, const Adapter& adapter) {
+void mlx_targets(Findings& findings, const Adapter& adapter) {
   auto settings = adapter.config.value("lora_parameters", Json());
   auto keys = texts(settings, "keys");
   std::set<int64_t> layers;
@@ -219,7 +219,7 @@ std::vector<Finding> adapter_targets(const Adapter& adapter) {
     return findings;
   }
   if (adapter.dialect == AdapterDialect::mlx) {
-    mlx(findings, adapter);
+    mlx_targets(findings, adapter);
   } else if (adapter.dialect == AdapterDialect::peft &&
              adapter.config.value("peft_type", Json()) == "LORA") {
     auto targets = texts(adapter.config, "target_modules");

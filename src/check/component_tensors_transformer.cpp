@@ -10,8 +10,8 @@
 namespace assay::rules {
 namespace {
 
-constexpr int64_t kMost = 512;  // layers
-constexpr int64_t kTime = 256;  // width of embedded times in transformers
+constexpr int64_t kMostBlocks = 512;  // layers
+constexpr int64_t kTime = 256;        // width of embedded times in transformers
 
 bool flag(const Component& component, std::string_view field, bool absent) {
   auto value = component.config.value(field, Json());
@@ -48,7 +48,7 @@ std::optional<std::vector<int64_t>> sizes(const Component& component,
 std::optional<int64_t> layers(const Component& component, Field field) {
   auto value = component.config.value(field.name, Json(field.absent));
   bool good = value.is_number_integer() && value.get<int64_t>() >= 0 &&
-              value.get<int64_t>() <= kMost;
+              value.get<int64_t>() <= kMostBlocks;
   return good ? std::optional(value.get<int64_t>()) : std::nullopt;
 }
 

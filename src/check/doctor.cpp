@@ -27,9 +27,9 @@ namespace mx = mlx::core;
 namespace {
 
 constexpr int kRuns = 5;
-constexpr int kSide = 512;              // of the matrices of sgemm
-constexpr size_t kFloats = 16u << 20;   // of the memory that is read
-constexpr double kLittleMemory = 0.15;  // share of RAM that is free
+constexpr int kSide = 512;                  // of the matrices of sgemm
+constexpr size_t kProbeFloats = 16u << 20;  // of the memory that is read
+constexpr double kLittleMemory = 0.15;      // share of RAM that is free
 
 uint64_t number(
     const std::unordered_map<std::string, std::variant<std::string, size_t>>&
@@ -130,11 +130,11 @@ Measurement measure_sgemm() {
 }
 
 Measurement measure_bandwidth() {
-  std::vector<float> data(kFloats, 1.0f);
+  std::vector<float> data(kProbeFloats, 1.0f);
   constexpr size_t kPieces = 256;
-  constexpr size_t kLength = kFloats / kPieces;
+  constexpr size_t kLength = kProbeFloats / kPieces;
   std::vector<float> sums(kPieces);
-  double bytes = static_cast<double>(kFloats) * sizeof(float) / 1e9;
+  double bytes = static_cast<double>(kProbeFloats) * sizeof(float) / 1e9;
   return rate("memory bandwidth", "GB/s", bytes, [&] {
     kernels::parallel_for(kPieces, [&](size_t piece) {
       // Many sums at a time, so that additions do not wait for each other.

@@ -38,7 +38,7 @@ Json read_json(const fs::path& path) {
              : Json();
 }
 
-std::string text(const Json& object, std::string_view name) {
+std::string text_field(const Json& object, std::string_view name) {
   auto value = object.is_object() ? object.value(name, Json()) : Json();
   return value.is_string() ? value.get<std::string>() : "";
 }
@@ -75,7 +75,7 @@ std::vector<Module> read_modules(const fs::path& folder) {
   }
   std::vector<Module> modules;
   for (const auto& entry : list) {
-    auto type = text(entry, "type");
+    auto type = text_field(entry, "type");
     bool has_path =
         entry.is_object() && entry.value("path", Json()).is_string();
     if (type.empty() || !has_path) {
@@ -84,7 +84,7 @@ std::vector<Module> read_modules(const fs::path& folder) {
            "modules with a text 'type' and a text 'path'",
            quote(entry.dump(-1, ' ', true)));
     }
-    auto path = text(entry, "path");
+    auto path = text_field(entry, "path");
     if (!is_inside(path)) {
       fail("embedding.unsafe-path",
            where,
@@ -184,7 +184,7 @@ class Walk {
                                      Learned{"xlm-roberta", 2},
                                      Learned{"camembert", 2},
                                      Learned{"mpnet", 2}};
-    auto type = text(config, "model_type");
+    auto type = text_field(config, "model_type");
     const auto* learned = std::ranges::find(kLearned, type, &Learned::type);
     auto limit = size(config, {"max_position_embeddings"});
     auto path = module.folder / "sentence_bert_config.json";
@@ -257,7 +257,7 @@ class Walk {
     auto config = config_of(module);
     auto in = size(config, {"in_features"});
     auto out = size(config, {"out_features"});
-    auto input = text(config, "module_input_name");
+    auto input = text_field(config, "module_input_name");
     if (input.empty() || input == "sentence_embedding") {
       hold(module, in, "in_features");
     }
@@ -310,14 +310,14 @@ Findings settings(const fs::path& folder) {
     return findings;
   }
   auto prompts = config.value("prompts", Json());
-  auto chosen = text(config, "default_prompt_name");
+  auto chosen = text_field(config, "default_prompt_name");
   if (!chosen.empty() && !(prompts.is_object() && prompts.contains(chosen))) {
     findings.push_back(make_finding("embedding.invalid-value",
                                     path.string() + ": default_prompt_name",
                                     "a name of 'prompts'",
                                     quote(chosen)));
   }
-  auto similarity = text(config, "similarity_fn_name");
+  auto similarity = text_field(config, "similarity_fn_name");
   constexpr std::array<std::string_view, 6> kSimilarities = {
       "cosine", "dot", "dot_score", "euclidean", "manhattan", "maxsim"};
   if (!similarity.empty() &&

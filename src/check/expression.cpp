@@ -49,7 +49,7 @@ bool has_part(std::string_view name, std::string_view part) {
   return false;
 }
 
-std::string shown(const Json& value) {
+std::string as_written(const Json& value) {
   constexpr size_t kLongest = 120;
   double whole = 0;
   if (value.is_number_float() && std::modf(value.get<double>(), &whole) == 0 &&
@@ -187,7 +187,7 @@ class ExpressionRun {
     auto found = value(index);
     if (!found.is_boolean()) {
       fail_at(expression_.nodes_[index],
-              fmt::format("true or false, found {}", shown(found)));
+              fmt::format("true or false, found {}", as_written(found)));
     }
     return found.get<bool>();
   }
@@ -229,7 +229,7 @@ class ExpressionRun {
     text += fmt::format("{}{} = {}",
                         text.empty() ? "" : ", ",
                         source(expression_.nodes_[index]),
-                        shown(value(index)));
+                        as_written(value(index)));
   }
 
   Json field(const Node& node) const {
@@ -262,7 +262,7 @@ class ExpressionRun {
     auto found = value(index);
     if (!found.is_number()) {
       fail_at(expression_.nodes_[index],
-              fmt::format("a number, found {}", shown(found)));
+              fmt::format("a number, found {}", as_written(found)));
     }
     return found.get<double>();
   }
@@ -272,19 +272,20 @@ class ExpressionRun {
     if (list.is_object()) {
       auto key = value(node.children[1]);
       if (!key.is_string() || !list.contains(key.get<std::string>())) {
-        fail_at(node, fmt::format("a member {}, found none", shown(key)));
+        fail_at(node, fmt::format("a member {}, found none", as_written(key)));
       }
       return list[key.get<std::string>()];
     }
     if (!list.is_array()) {
-      fail_at(node, fmt::format("a list, found {}", shown(list)));
+      fail_at(node, fmt::format("a list, found {}", as_written(list)));
     }
     double index = number(node.children[1]);
     auto size = static_cast<double>(list.size());
     index += index < 0 ? size : 0;
     if (!(index >= 0 && index < size) || index != std::floor(index)) {
-      fail_at(node,
-              fmt::format("an entry of {}, which has {}", shown(list), size));
+      fail_at(
+          node,
+          fmt::format("an entry of {}, which has {}", as_written(list), size));
     }
     return list[static_cast<size_t>(index)];
   }
@@ -326,7 +327,8 @@ class ExpressionRun {
       return whole.contains(part.get<std::string>());
     }
     if (!whole.is_array()) {
-      fail_at(node, fmt::format("a list or a text, found {}", shown(whole)));
+      fail_at(node,
+              fmt::format("a list or a text, found {}", as_written(whole)));
     }
     return std::ranges::any_of(
         whole, [&](const Json& one) { return equal(one, part); });
@@ -348,10 +350,10 @@ class ExpressionRun {
     if (a.is_string() && b.is_string()) {
       return decide(a.get<std::string>(), b.get<std::string>());
     }
-    fail_at(
-        node,
-        fmt::format(
-            "two numbers or two texts, found {} and {}", shown(a), shown(b)));
+    fail_at(node,
+            fmt::format("two numbers or two texts, found {} and {}",
+                        as_written(a),
+                        as_written(b)));
   }
 
   bool compare(const Node& node) {
@@ -376,7 +378,7 @@ class ExpressionRun {
     std::vector<double> all;
     auto add = [&](const Json& one) {
       if (!one.is_number()) {
-        fail_at(node, fmt::format("numbers, found {}", shown(one)));
+        fail_at(node, fmt::format("numbers, found {}", as_written(one)));
       }
       all.push_back(one.get<double>());
     };
@@ -397,7 +399,7 @@ class ExpressionRun {
     }
     auto found = value(node.children[index]);
     if (!found.is_string()) {
-      fail_at(node, fmt::format("a text, found {}", shown(found)));
+      fail_at(node, fmt::format("a text, found {}", as_written(found)));
     }
     return found.get<std::string>();
   }

@@ -14,10 +14,10 @@
 namespace assay {
 namespace {
 
-constexpr size_t kMaxText = 4096;
+constexpr size_t kMaxExpression = 4096;
 constexpr size_t kMaxNodes = 1000;
 constexpr size_t kMaxNumber = 40;
-constexpr int kMaxDepth = 64;  // of parentheses, and of what stands in a row
+constexpr int kMaxNesting = 64;  // of parentheses, and of what stands in a row
 
 constexpr auto kTensorFunctions = std::to_array<std::string_view>(
     {"shape", "dtype", "count", "exists", "all", "any", "elements"});
@@ -33,7 +33,7 @@ constexpr auto kFunctions = std::to_array<std::string_view>({"len",
                                                              "field"});
 
 template <typename Names>
-bool among(const Names& names, std::string_view name) {
+bool is_among(const Names& names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
 }
 
@@ -53,8 +53,9 @@ class ExpressionParser {
       : expression_(expression), text_(expression.text_) {}
 
   void parse() {
-    if (text_.size() > kMaxText) {
-      fail_at(kMaxText, fmt::format("at most {} characters", kMaxText));
+    if (text_.size() > kMaxExpression) {
+      fail_at(kMaxExpression,
+              fmt::format("at most {} characters", kMaxExpression));
     }
     skip_space();
     if (at_ == text_.size()) {
@@ -109,7 +110,7 @@ class ExpressionParser {
       node.depth = std::max(node.depth, expression_.nodes_[child].depth + 1);
     }
     node.end = end_of(node.begin);
-    if (node.depth > kMaxDepth || expression_.nodes_.size() >= kMaxNodes) {
+    if (node.depth > kMaxNesting || expression_.nodes_.size() >= kMaxNodes) {
       fail_at(node.begin, "a smaller expression: this one is too deep");
     }
     expression_.nodes_.push_back(std::move(node));
@@ -126,7 +127,7 @@ class ExpressionParser {
   }
 
   uint32_t any_of_all() {
-    if (++depth_ > kMaxDepth) {
+    if (++depth_ > kMaxNesting) {
       fail_at(at_, "a smaller expression: this one is too deep");
     }
     auto begin = at_;
@@ -341,7 +342,7 @@ class ExpressionParser {
 
   uint32_t call(size_t begin, const std::string& name) {
     expect("(");
-    if (among(kTensorFunctions, name)) {
+    if (is_among(kTensorFunctions, name)) {
       Node node{.kind = Kind::tensors, .text = name, .begin = begin};
       node.words.push_back(pattern());
       bool takes = name == "count" || name == "all" || name == "any";
@@ -353,7 +354,7 @@ class ExpressionParser {
       expect(")");
       return add(std::move(node));
     }
-    if (!among(kFunctions, name)) {
+    if (!is_among(kFunctions, name)) {
       fail_at(begin, fmt::format("a function that there is, found {}", name));
     }
     Node node{.kind = Kind::call, .text = name, .begin = begin};

@@ -24,7 +24,7 @@ constexpr std::array<std::string_view, 9> kWeights = {".safetensors",
                                                       ".h5"};
 
 // Each says that the folder as a whole is one model.
-constexpr std::array<std::string_view, 8> kDocuments = {
+constexpr std::array<std::string_view, 8> kModelDocuments = {
     "model_index.json",
     "config.json",
     "adapter_config.json",
@@ -71,14 +71,14 @@ std::vector<fs::path> first_of_each(const std::vector<fs::path>& weights) {
   return first;
 }
 
-bool is_projector(const fs::path& file) {
+bool is_projector_file(const fs::path& file) {
   return file.extension() == ".gguf" &&
          file.filename().string().starts_with("mmproj");
 }
 
 bool one_model(const Contents& contents) {
   auto files = first_of_each(contents.weights);
-  std::erase_if(files, is_projector);
+  std::erase_if(files, is_projector_file);
   return contents.is_model || (!contents.weights.empty() && files.size() <= 1);
 }
 
@@ -154,7 +154,8 @@ class Finder {
     }
     if (fs::is_directory(path, ignored)) {
       contents.folders.push_back(path);
-    } else if (std::ranges::find(kDocuments, name) != kDocuments.end()) {
+    } else if (std::ranges::find(kModelDocuments, name) !=
+               kModelDocuments.end()) {
       contents.is_model = true;
     } else if (std::ranges::find(kWeights, path.extension().string()) !=
                    kWeights.end() &&

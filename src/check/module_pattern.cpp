@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kMaxText = 4096;
 constexpr size_t kMaxStates = 20'000;
-constexpr int kMaxDepth = 64;
+constexpr int kMaxPatternDepth = 64;
 constexpr int kMaxCount = 100;
 constexpr uint32_t kOpen = std::numeric_limits<uint32_t>::max();
 
@@ -91,7 +91,7 @@ class PatternReader {
   }
 
   Fragment alternatives() {
-    if (++depth_ > kMaxDepth) {
+    if (++depth_ > kMaxPatternDepth) {
       throw NotRead{};
     }
     auto all = sequence();

@@ -26,7 +26,7 @@ std::optional<uint64_t> stored_bytes(const OnnxTensor& tensor) {
   return (*count * bits + 7) / 8;
 }
 
-bool is_inside(const std::string& location) {
+bool stays_inside(const std::string& location) {
   auto path = fs::path(location);
   return !location.empty() && !path.is_absolute() &&
          is_printable_utf8(location) &&
@@ -88,7 +88,7 @@ class Tensors {
 
   void outside(const OnnxTensor& tensor, std::optional<uint64_t> wanted) {
     const auto& external = *tensor.external;
-    if (!is_inside(external.location)) {
+    if (!stays_inside(external.location)) {
       add("onnx.unsafe-path",
           tensor,
           "a path inside the model's folder",

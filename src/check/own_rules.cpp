@@ -18,7 +18,7 @@ namespace {
 constexpr uint64_t kMaxFile = 1u << 20;
 constexpr size_t kMaxRules = 1000;
 constexpr size_t kMaxFindings = 8;  // of one rule
-constexpr int kVersion = 1;
+constexpr int kRulesVersion = 1;
 
 /** Reads the fields of one file, and refuses what it does not know. */
 class RulesReader {
@@ -26,10 +26,12 @@ class RulesReader {
   explicit RulesReader(std::string file) : file_(std::move(file)) {}
 
   OwnRules read(const Json& json) {
-    if (!json.is_object() || json.value("assay_rules", Json()) != kVersion) {
-      malformed(file_,
-                fmt::format("an object with \"assay_rules\": {}", kVersion),
-                "another document");
+    if (!json.is_object() ||
+        json.value("assay_rules", Json()) != kRulesVersion) {
+      malformed(
+          file_,
+          fmt::format("an object with \"assay_rules\": {}", kRulesVersion),
+          "another document");
     }
     known(json, file_, {"assay_rules", "about", "names", "rules"});
     OwnRules rules;

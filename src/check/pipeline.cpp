@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr uint64_t kMaxJson = 16u << 20;
+constexpr uint64_t kMaxPipelineJson = 16u << 20;
 
 // Python writes infinities and NaN as bare words, which JSON has not; diffusers
 // does so in its own scheduler configs. They are read as null.
@@ -44,7 +44,7 @@ std::string without_infinities(std::string text) {
 }
 
 Json read_document(const fs::path& path) {
-  return parse_json(without_infinities(read_text(path, kMaxJson)),
+  return parse_json(without_infinities(read_text(path, kMaxPipelineJson)),
                     path.string());
 }
 
@@ -210,36 +210,39 @@ Component component_of(Pipeline& pipeline,
 
 // What a class of pipeline cannot work without. An encoder of three may be left
 // out (SD 3), a refiner of SD XL has only the second.
-struct Needs {
+struct ComponentNeeds {
   std::string_view prefix;
   std::array<std::string_view, 7> components;
 };
 constexpr std::array kNeeds = {
-    Needs{"StableDiffusion3", {"transformer", "vae", "scheduler"}},
-    Needs{"StableDiffusionXLImg2Img",
-          {"unet", "vae", "scheduler", "text_encoder_2", "tokenizer_2"}},
-    Needs{"StableDiffusionXL",
-          {"unet",
-           "vae",
-           "scheduler",
-           "text_encoder",
-           "tokenizer",
-           "text_encoder_2",
-           "tokenizer_2"}},
-    Needs{"StableDiffusionImageVariation", {"unet", "vae", "scheduler"}},
-    Needs{"StableDiffusion",
-          {"unet", "vae", "scheduler", "text_encoder", "tokenizer"}},
-    Needs{"FluxPrior", {}},
-    Needs{"Flux",
-          {"transformer",
-           "vae",
-           "scheduler",
-           "text_encoder",
-           "tokenizer",
-           "text_encoder_2",
-           "tokenizer_2"}},
-    Needs{"PixArt",
-          {"transformer", "vae", "scheduler", "text_encoder", "tokenizer"}},
+    ComponentNeeds{"StableDiffusion3", {"transformer", "vae", "scheduler"}},
+    ComponentNeeds{
+        "StableDiffusionXLImg2Img",
+        {"unet", "vae", "scheduler", "text_encoder_2", "tokenizer_2"}},
+    ComponentNeeds{"StableDiffusionXL",
+                   {"unet",
+                    "vae",
+                    "scheduler",
+                    "text_encoder",
+                    "tokenizer",
+                    "text_encoder_2",
+                    "tokenizer_2"}},
+    ComponentNeeds{"StableDiffusionImageVariation",
+                   {"unet", "vae", "scheduler"}},
+    ComponentNeeds{"StableDiffusion",
+                   {"unet", "vae", "scheduler", "text_encoder", "tokenizer"}},
+    ComponentNeeds{"FluxPrior", {}},
+    ComponentNeeds{"Flux",
+                   {"transformer",
+                    "vae",
+                    "scheduler",
+                    "text_encoder",
+                    "tokenizer",
+                    "text_encoder_2",
+                    "tokenizer_2"}},
+    ComponentNeeds{
+        "PixArt",
+        {"transformer", "vae", "scheduler", "text_encoder", "tokenizer"}},
 };
 
 }  // namespace
@@ -259,7 +262,7 @@ std::string class_in_config(const Json& config) {
 
 std::vector<std::string_view> needed_components(std::string_view class_name) {
   std::vector<std::string_view> names;
-  auto needs = std::ranges::find_if(kNeeds, [&](const Needs& one) {
+  auto needs = std::ranges::find_if(kNeeds, [&](const ComponentNeeds& one) {
     return class_name.starts_with(one.prefix);
   });
   if (needs != kNeeds.end()) {

@@ -142,7 +142,8 @@ size_t find_part(std::string_view name, std::string_view part) {
 
 // Of several tensors that end so, the one with the shortest name: the others
 // belong to parts inside (a ControlNet has a conv_in of its picture too).
-std::optional<int64_t> shown(const Component& component, const ShownBy& rule) {
+std::optional<int64_t> shown_shape(const Component& component,
+                                   const ShownBy& rule) {
   std::optional<int64_t> size;
   size_t length = 0;
   for (const auto& [name, shape] : component.tensors) {
@@ -206,7 +207,7 @@ std::optional<int64_t> stated_count(const Component& component,
               : component.size(field);
 }
 
-/** What is said and shown otherwise. */
+/** What is said and shown_shape otherwise. */
 bool differ(const ShownSize& size) {
   return size.says && size.shows && *size.says != *size.shows;
 }
@@ -236,7 +237,7 @@ std::vector<ShownSize> shown_sizes(const Component& component,
       sizes.push_back({rule.field,
                        says ? entry_of(component, rule) : std::nullopt,
                        says,
-                       shown(component, rule),
+                       shown_shape(component, rule),
                        rule.tensor,
                        true});
     }

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr uint64_t kMaxDocument = 16u << 20;
+constexpr uint64_t kMaxProfile = 16u << 20;
 constexpr size_t kMaxFolders = 64;
 constexpr int kVersion = 1;
 
@@ -56,7 +56,7 @@ class Reader {
       if (fs::is_regular_file(file, error)) {
         keep([&] {
           profile_.documents[prefix + name] =
-              parse_lenient(read_text(file, kMaxDocument), file.string());
+              parse_lenient(read_text(file, kMaxProfile), file.string());
         });
       }
     }

@@ -45,9 +45,9 @@ void add_new(Json& list, const Json& more) {
   }
 }
 
-class Look {
+class PublishedLook {
  public:
-  explicit Look(const ConfigPart& part) : part_(part) {}
+  explicit PublishedLook(const ConfigPart& part) : part_(part) {}
 
   Findings by_class(std::string_view name) {
     for (const auto& entry : published_classes()) {
@@ -243,20 +243,21 @@ class Look {
 }  // namespace
 
 Findings published_values(const ConfigPart& part, std::string_view name) {
-  return Look(part).by_class(name);
+  return PublishedLook(part).by_class(name);
 }
 
 bool is_published_size(const ConfigPart& part) {
-  return Look(part).known_size();
+  return PublishedLook(part).known_size();
 }
 
 Findings published_values(const ConfigPart& part, OwnValues own) {
-  Look look(part);
+  PublishedLook look(part);
   if (own == OwnValues::allowed && !look.known_size() && look.has_own_norm()) {
     return {};
   }
-  auto findings = Look(part).by_class(part.type);
-  std::ranges::move(Look(part).by_size(), std::back_inserter(findings));
+  auto findings = PublishedLook(part).by_class(part.type);
+  std::ranges::move(PublishedLook(part).by_size(),
+                    std::back_inserter(findings));
   return findings;
 }
 

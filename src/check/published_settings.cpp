@@ -133,7 +133,7 @@ Json parsed(std::string_view text) {
   return Json::parse(text);
 }
 
-bool same(const Json& a, const Json& b) {
+bool same_setting(const Json& a, const Json& b) {
   if (a.is_number() && b.is_number()) {
     auto x = a.get<double>(), y = b.get<double>();
     return std::abs(x - y) <= 1e-6 * std::abs(y);
@@ -141,7 +141,7 @@ bool same(const Json& a, const Json& b) {
   return a == b;
 }
 
-std::string shown(const Json& value) {
+std::string shown_setting(const Json& value) {
   return value.is_string() ? quote(value.get<std::string>())
                            : quote(value.dump(-1, ' ', true));
 }
@@ -156,18 +156,18 @@ void hold(Findings& findings,
   bool is_there = stated != component.config.end();
   const auto& value = is_there ? *stated : absent;
   bool found = std::ranges::any_of(
-      published, [&](const Json& one) { return same(value, one); });
+      published, [&](const Json& one) { return same_setting(value, one); });
   if (found) {
     return;
   }
   std::vector<std::string> list;
-  std::ranges::transform(published, std::back_inserter(list), shown);
+  std::ranges::transform(published, std::back_inserter(list), shown_setting);
   findings.push_back(make_finding(
       id,
       fmt::format("{}: {}", component.config_path.string(), field),
       fmt::format("{}", fmt::join(list, " or ")),
-      is_there ? shown(value)
-               : fmt::format("none, which means {}", shown(value))));
+      is_there ? shown_setting(value)
+               : fmt::format("none, which means {}", shown_setting(value))));
 }
 
 template <size_t N>
@@ -238,7 +238,7 @@ void clip(Findings& findings,
         encoder.config_path.string() + ": eos_token_id",
         fmt::format("{}, the last id, with which CLIP ends texts; or 2",
                     *vocabulary - 1),
-        shown(end)));
+        shown_setting(end)));
   }
 }
 

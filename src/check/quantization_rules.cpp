@@ -14,7 +14,7 @@ namespace assay::rules {
 using namespace fields;
 namespace {
 
-struct Method {
+struct QuantizationMethod {
   std::string_view name;   ///< quant_method
   std::string_view title;  ///< as its authors write it
   std::string_view what;   ///< how it stores weights
@@ -23,49 +23,57 @@ struct Method {
 };
 
 constexpr std::array kMethods = {
-    Method{"gptq",
-           "GPTQ",
-           "codes packed along the inputs, scales and zeros a "
-           "group, columns maybe reordered",
-           check_gptq},
-    Method{"awq",
-           "AWQ",
-           "codes packed along the outputs in an order of their "
-           "own, scales and zeros a group",
-           check_awq},
-    Method{"bitsandbytes",
-           "bitsandbytes",
-           "NF4/FP4 codes with block maxima, "
-           "or int8 rows",
-           check_bitsandbytes},
-    Method{"compressed-tensors",
-           "compressed-tensors (llm-compressor)",
-           "packed integers or FP8 with scales a row or group",
-           check_compressed},
-    Method{"fp8", "FP8", "F8_E4M3 with a scale a block", check_fp8, true},
-    Method{"mxfp4", "MXFP4", "4-bit floats in blocks of 32", check_mxfp4, true},
-    Method{"fbgemm_fp8", "FBGEMM FP8", "F8_E4M3 with a scale a row"},
-    Method{"modelopt", "NVIDIA ModelOpt", "FP8 or NVFP4 with scales"},
-    Method{"quanto", "quanto", "tensors of its own classes"},
-    Method{"hqq", "HQQ", "codes with scales and zeros found by optimization"},
-    Method{"aqlm", "AQLM", "sums of codebook entries"},
-    Method{"torchao", "torchao", "pickled tensor subclasses"},
-    Method{"eetq", "EETQ", "int8 in a layout for one GPU kernel"},
-    Method{"higgs", "HIGGS", "Hadamard-rotated codes"},
-    Method{"vptq", "VPTQ", "vector codebooks"},
-    Method{"spqr", "SpQR", "codes with sparse outliers"},
-    Method{"quip", "QuIP#", "lattice codebooks"},
-    Method{"bitnet", "BitNet", "ternary weights, four to a byte"},
-    Method{"quark", "AMD Quark", "FP8 or integers with scales"},
-    Method{"auto-round", "AutoRound", "codes in GPTQ's or AWQ's layout"},
-    Method{"intel/auto-round", "AutoRound", "codes in GPTQ's or AWQ's layout"},
-    Method{"fp_quant", "FP-Quant", "MXFP4/NVFP4 after a Hadamard rotation"},
-    Method{"exl2", "EXL2", "codes of several widths in one matrix"},
-    Method{"exl3", "EXL3", "trellis codes"},
+    QuantizationMethod{"gptq",
+                       "GPTQ",
+                       "codes packed along the inputs, scales and zeros a "
+                       "group, columns maybe reordered",
+                       check_gptq},
+    QuantizationMethod{"awq",
+                       "AWQ",
+                       "codes packed along the outputs in an order of their "
+                       "own, scales and zeros a group",
+                       check_awq},
+    QuantizationMethod{"bitsandbytes",
+                       "bitsandbytes",
+                       "NF4/FP4 codes with block maxima, "
+                       "or int8 rows",
+                       check_bitsandbytes},
+    QuantizationMethod{"compressed-tensors",
+                       "compressed-tensors (llm-compressor)",
+                       "packed integers or FP8 with scales a row or group",
+                       check_compressed},
+    QuantizationMethod{
+        "fp8", "FP8", "F8_E4M3 with a scale a block", check_fp8, true},
+    QuantizationMethod{
+        "mxfp4", "MXFP4", "4-bit floats in blocks of 32", check_mxfp4, true},
+    QuantizationMethod{
+        "fbgemm_fp8", "FBGEMM FP8", "F8_E4M3 with a scale a row"},
+    QuantizationMethod{
+        "modelopt", "NVIDIA ModelOpt", "FP8 or NVFP4 with scales"},
+    QuantizationMethod{"quanto", "quanto", "tensors of its own classes"},
+    QuantizationMethod{
+        "hqq", "HQQ", "codes with scales and zeros found by optimization"},
+    QuantizationMethod{"aqlm", "AQLM", "sums of codebook entries"},
+    QuantizationMethod{"torchao", "torchao", "pickled tensor subclasses"},
+    QuantizationMethod{"eetq", "EETQ", "int8 in a layout for one GPU kernel"},
+    QuantizationMethod{"higgs", "HIGGS", "Hadamard-rotated codes"},
+    QuantizationMethod{"vptq", "VPTQ", "vector codebooks"},
+    QuantizationMethod{"spqr", "SpQR", "codes with sparse outliers"},
+    QuantizationMethod{"quip", "QuIP#", "lattice codebooks"},
+    QuantizationMethod{"bitnet", "BitNet", "ternary weights, four to a byte"},
+    QuantizationMethod{"quark", "AMD Quark", "FP8 or integers with scales"},
+    QuantizationMethod{
+        "auto-round", "AutoRound", "codes in GPTQ's or AWQ's layout"},
+    QuantizationMethod{
+        "intel/auto-round", "AutoRound", "codes in GPTQ's or AWQ's layout"},
+    QuantizationMethod{
+        "fp_quant", "FP-Quant", "MXFP4/NVFP4 after a Hadamard rotation"},
+    QuantizationMethod{"exl2", "EXL2", "codes of several widths in one matrix"},
+    QuantizationMethod{"exl3", "EXL3", "trellis codes"},
 };
 
-const Method* find_method(std::string_view name) {
-  auto found = std::ranges::find(kMethods, name, &Method::name);
+const QuantizationMethod* find_method(std::string_view name) {
+  auto found = std::ranges::find(kMethods, name, &QuantizationMethod::name);
   return found == kMethods.end() ? nullptr : &*found;
 }
 
@@ -108,7 +116,7 @@ const Json* find_block(const Json& config, std::string& where) {
   return nullptr;
 }
 
-std::string describe(const Method* method,
+std::string describe(const QuantizationMethod* method,
                      const std::string& name,
                      const std::optional<QuantizedPacking>& packing) {
   auto title = method == nullptr ? "quant_method '" + name + "'"

@@ -15,7 +15,7 @@ namespace {
 
 using Findings = std::vector<Finding>;
 
-std::string field_of(const Component& component, std::string_view field) {
+std::string schedule_field(const Component& component, std::string_view field) {
   return fmt::format("{}: {}", component.config_path.string(), field);
 }
 
@@ -73,7 +73,7 @@ void texts(Findings& findings, const Component& scheduler) {
     if (!allowed) {
       findings.push_back(make_finding(
           "scheduler.invalid-value",
-          field_of(scheduler, choice.field),
+          schedule_field(scheduler, choice.field),
           fmt::format("one of {}", fmt::join(choice.allowed, ", ")),
           value.is_string() ? quote(value.get<std::string>())
                             : quote(value.dump())));
@@ -86,7 +86,7 @@ void numbers(Findings& findings, const Component& scheduler) {
     auto value = scheduler.config.value(field, Json());
     if (!value.is_null() && !holds(value)) {
       findings.push_back(make_finding("scheduler.invalid-value",
-                                      field_of(scheduler, field),
+                                      schedule_field(scheduler, field),
                                       expected,
                                       quote(value.dump(-1, ' ', true))));
     }
@@ -204,7 +204,7 @@ void class_is_known(Findings& findings, const Component& scheduler) {
   if (kind.ends_with("Scheduler") &&
       std::ranges::find(kClasses, kind) == kClasses.end()) {
     findings.push_back(make_finding("scheduler.unknown-class",
-                                    field_of(scheduler, "_class_name"),
+                                    schedule_field(scheduler, "_class_name"),
                                     "a scheduler of diffusers",
                                     quote(kind)));
   }
@@ -214,23 +214,25 @@ void betas(Findings& findings, const Component& scheduler) {
   auto start = scheduler.number("beta_start");
   auto end = scheduler.number("beta_end");
   if (start && end && !(0 < *start && *start < *end && *end < 1)) {
-    findings.push_back(make_finding("scheduler.invalid-value",
-                                    field_of(scheduler, "beta_start, beta_end"),
-                                    "0 < beta_start < beta_end < 1",
-                                    fmt::format("{} and {}", *start, *end)));
+    findings.push_back(
+        make_finding("scheduler.invalid-value",
+                     schedule_field(scheduler, "beta_start, beta_end"),
+                     "0 < beta_start < beta_end < 1",
+                     fmt::format("{} and {}", *start, *end)));
   }
   auto trained = scheduler.config.value("trained_betas", Json());
   auto steps = scheduler.number("num_train_timesteps");
   if (steps && *steps < 1) {
-    findings.push_back(make_finding("scheduler.invalid-value",
-                                    field_of(scheduler, "num_train_timesteps"),
-                                    "at least 1",
-                                    fmt::format("{}", *steps)));
+    findings.push_back(
+        make_finding("scheduler.invalid-value",
+                     schedule_field(scheduler, "num_train_timesteps"),
+                     "at least 1",
+                     fmt::format("{}", *steps)));
   } else if (steps && trained.is_array() &&
              static_cast<double>(trained.size()) != *steps) {
     findings.push_back(
         make_finding("scheduler.invalid-value",
-                     field_of(scheduler, "trained_betas"),
+                     schedule_field(scheduler, "trained_betas"),
                      fmt::format("{}, the num_train_timesteps", *steps),
                      fmt::format("{}", trained.size())));
   }
@@ -258,7 +260,7 @@ void shifts(Findings& findings, const Component& scheduler) {
   auto shift = scheduler.number("shift");
   if (shift && *shift <= 0) {
     findings.push_back(make_finding("scheduler.invalid-value",
-                                    field_of(scheduler, "shift"),
+                                    schedule_field(scheduler, "shift"),
                                     "more than 0",
                                     fmt::format("{}", *shift)));
   }
@@ -266,7 +268,7 @@ void shifts(Findings& findings, const Component& scheduler) {
   auto most = scheduler.number("max_shift");
   if (base && most && *base > *most) {
     findings.push_back(make_finding("scheduler.invalid-value",
-                                    field_of(scheduler, "base_shift"),
+                                    schedule_field(scheduler, "base_shift"),
                                     fmt::format("at most {}, max_shift", *most),
                                     fmt::format("{}", *base)));
   }

@@ -90,7 +90,7 @@ blocks.#depth.mlp.linear_fc2.weight hidden_size intermediate_size
 blocks.#depth.mlp.linear_fc2.bias hidden_size
 )";
 
-constexpr std::string_view kInternVl = R"(
+constexpr std::string_view kInternVlFields = R"(
 embeddings.cls_token 1 1 hidden_size
 embeddings.mask_token? 1 1 hidden_size
 embeddings.patch_embeddings.projection.weight hidden_size num_channels patch_height patch_width
@@ -110,7 +110,7 @@ encoder.layer.#num_hidden_layers.mlp.fc2.bias hidden_size
 layernorm.{weight,bias}? hidden_size
 )";
 
-constexpr std::string_view kMllama = R"(
+constexpr std::string_view kMllamaFields = R"(
 class_embedding hidden_size
 patch_embedding.weight hidden_size num_channels patch_size patch_size
 gated_positional_embedding.embedding patches+1 hidden_size
@@ -201,7 +201,7 @@ model.layers.#num_hidden_layers.mlp.{gate_proj,up_proj}.weight intermediate_size
 model.layers.#num_hidden_layers.mlp.down_proj.weight hidden_size intermediate_size
 )";
 
-constexpr auto kParts = std::to_array<DeclaredPart>({
+constexpr auto kTowerParts = std::to_array<DeclaredPart>({
     {"clip_vision_model", kClip},
     {"siglip_vision_model", kSiglip},
     {"idefics3_vision", kSiglip},
@@ -210,8 +210,8 @@ constexpr auto kParts = std::to_array<DeclaredPart>({
     {"qwen2_vl_vision", kQwen2},
     {"qwen2_5_vl_vision", kQwen25},
     {"qwen3_vl_vision", kQwen3},
-    {"internvl_vision", kInternVl},
-    {"mllama_vision_model", kMllama},
+    {"internvl_vision", kInternVlFields},
+    {"mllama_vision_model", kMllamaFields},
     {"projector of llava", kTwoLayers},
     {"projector of llava_next", kTwoLayers},
     {"projector of mistral3", kMerging},
@@ -235,7 +235,7 @@ constexpr auto kParts = std::to_array<DeclaredPart>({
 }  // namespace
 
 std::string_view declared_part(std::string_view name) {
-  for (const auto& part : kParts) {
+  for (const auto& part : kTowerParts) {
     if (part.name == name) {
       return part.lines;
     }

@@ -17,9 +17,9 @@ namespace {
 
 using Findings = std::vector<Finding>;
 
-class Look {
+class FieldsLook {
  public:
-  explicit Look(const VisionLanguage& parts) : parts_(parts) {}
+  explicit FieldsLook(const VisionLanguage& parts) : parts_(parts) {}
 
   Findings look() {
     class_name();
@@ -343,7 +343,7 @@ class Look {
 }  // namespace
 
 Findings vision_fields(const VisionLanguage& parts) {
-  return Look(parts).look();
+  return FieldsLook(parts).look();
 }
 
 }  // namespace assay::rules

@@ -42,9 +42,9 @@ std::optional<Extent> size_of(const Json& fields, std::string_view name) {
   return std::nullopt;
 }
 
-class Look {
+class ProcessorsLook {
  public:
-  explicit Look(const VisionLanguage& parts) : parts_(parts) {}
+  explicit ProcessorsLook(const VisionLanguage& parts) : parts_(parts) {}
 
   Findings look() {
     if (parts_.family == nullptr) {
@@ -372,7 +372,7 @@ class Look {
 }  // namespace
 
 Findings vision_processors(const VisionLanguage& parts) {
-  return Look(parts).look();
+  return ProcessorsLook(parts).look();
 }
 
 }  // namespace assay::rules

@@ -20,9 +20,9 @@ namespace {
 
 using Findings = std::vector<Finding>;
 
-class Look {
+class TokensLook {
  public:
-  Look(const ModelFiles& model, const VisionLanguage& parts)
+  TokensLook(const ModelFiles& model, const VisionLanguage& parts)
       : model_(model), parts_(parts) {}
 
   Findings look() {
@@ -262,7 +262,7 @@ class Look {
 }  // namespace
 
 Findings vision_tokens(const ModelFiles& model, const VisionLanguage& parts) {
-  return Look(model, parts).look();
+  return TokensLook(model, parts).look();
 }
 
 }  // namespace assay::rules

@@ -54,7 +54,7 @@ bool turn(ChatSession& chat,
   return true;
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_chat(const Arguments& arguments, Output& output) {
   auto options = generate_options(arguments);
   auto session = start_session(arguments);
   auto file = arguments.maybe_text("--chat-template");
@@ -91,7 +91,7 @@ Command chat_command() {
                    .kind = text,
                    .value = "TEXT",
                    .help = "the system message"}},
-      .run = run};
+      .run = run_chat};
   for (auto& option : generation_options()) {
     command.options.push_back(option);
   }

@@ -35,7 +35,7 @@ Style style_of(CheckStep::Outcome outcome) {
   return Style::dim;
 }
 
-void print(const CheckReport& report, Output& output) {
+void print_check(const CheckReport& report, Output& output) {
   output.heading(report.path.string());
   for (const auto& step : report.steps) {
     auto outcome = fmt::format("{:<8}", name(step.outcome));
@@ -87,7 +87,7 @@ void print_all(std::span<const CheckReport> reports,
   }
 }
 
-CheckOptions options_of(const Arguments& arguments, const Output& output) {
+CheckOptions check_options(const Arguments& arguments, const Output& output) {
   CheckOptions options{.headers_only = arguments.flag("--headers"),
                        .progress = output.progress(),
                        .base = arguments.maybe_text("--base").value_or("")};
@@ -103,7 +103,7 @@ CheckOptions options_of(const Arguments& arguments, const Output& output) {
   return options;
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_check(const Arguments& arguments, Output& output) {
   int formats = 0;
   for (const auto* option : {"--json", "--junit", "--sarif", "--markdown"}) {
     formats += arguments.flag(option) ? 1 : 0;
@@ -112,7 +112,7 @@ int run(const Arguments& arguments, Output& output) {
     throw UsageError("one of --json, --junit, --sarif and --markdown");
   }
   if (arguments.flag("--fix")) {
-    return run_fix(arguments, options_of(arguments, output), output);
+    return run_fix(arguments, check_options(arguments, output), output);
   }
   for (const auto* option : {"--out", "--yes", "--dry-run"}) {
     if (arguments.has(option)) {
@@ -127,12 +127,12 @@ int run(const Arguments& arguments, Output& output) {
     std::ranges::move(found.findings, std::back_inserter(list.findings));
   }
   auto verdict = Verdict::sound;
-  auto options = options_of(arguments, output);
+  auto options = check_options(arguments, output);
   auto reports =
       check_all(list.models, options, [&](const CheckReport& report) {
         verdict = worse(verdict, report.verdict);
         if (formats == 0) {
-          print(report, output);
+          print_check(report, output);
         }
       });
   if (formats == 0) {
@@ -210,7 +210,7 @@ Command check_command() {
                   {.name = "--markdown",
                    .help = "a block for reference/DIAGNOSTICS.md"},
                   record_option()},
-      .run = run};
+      .run = run_check};
 }
 
 }  // namespace assay::cli

@@ -85,7 +85,7 @@ void print_weights(const CompareReport& report, Output& output) {
   }
 }
 
-void print(const CompareReport& report, Output& output) {
+void print_compare(const CompareReport& report, Output& output) {
   output.row("A",
              fmt::format("{} {}", report.a.string(), report.architecture_a));
   output.row("B",
@@ -118,7 +118,7 @@ void print(const CompareReport& report, Output& output) {
   output.print(report.equal() ? "equal\n" : "different\n");
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_compare(const Arguments& arguments, Output& output) {
   Recording recording(arguments);
   CompareOptions options;
   options.weights = !arguments.flag("--no-weights");
@@ -129,7 +129,7 @@ int run(const Arguments& arguments, Output& output) {
   if (output.json()) {
     output.print_json(to_json(report));
   } else {
-    print(report, output);
+    print_compare(report, output);
   }
   return recording.keep(
       output,
@@ -151,7 +151,7 @@ Command compare_command() {
       .options = {{.name = "--no-weights", .help = "leave the weights out"},
                   {.name = "--no-logits", .help = "leave the logits out"},
                   record_option()},
-      .run = run};
+      .run = run_compare};
   for (auto& option : sample_option_table("256")) {
     command.options.push_back(option);
   }

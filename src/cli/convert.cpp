@@ -33,7 +33,7 @@ void print_changed(const ConvertReport& report, Output& output) {
   }
 }
 
-ConvertOptions options_of(const Arguments& arguments) {
+ConvertOptions convert_options(const Arguments& arguments) {
   ConvertOptions options;
   options.to = *convert_target(arguments.text("--to"));
   options.bits = arguments.dimension("--bits");
@@ -52,11 +52,11 @@ ConvertOptions options_of(const Arguments& arguments) {
   return options;
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_convert(const Arguments& arguments, Output& output) {
   Recording recording(arguments);
   auto report = convert(arguments.path("SRC"),
                         arguments.path("DST"),
-                        options_of(arguments),
+                        convert_options(arguments),
                         output.progress());
   if (output.json()) {
     output.print_json(to_json(report));
@@ -174,7 +174,7 @@ Command convert_command() {
                   {.name = "--no-verify",
                    .help = "do not compare the logits of source and result"},
                   record_option()},
-      .run = run};
+      .run = run_convert};
   for (auto& option :
        quantization_options("quantize to B bits; 0: keep what is there")) {
     command.options.push_back(option);

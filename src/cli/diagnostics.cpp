@@ -100,7 +100,7 @@ int run_some(const Arguments& arguments, Output& output) {
   return bad ? kFindings : kSound;
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_diagnostics(const Arguments& arguments, Output& output) {
   auto what = arguments.text("WHAT");
   if (what == "add") {
     return add(arguments, output);
@@ -178,7 +178,7 @@ Command tool_command() {
                    .kind = OptionKind::integer,
                    .value = "N",
                    .help = "add: ended after N seconds"}},
-      .run = run};
+      .run = run_diagnostics};
 }
 
 }  // namespace assay::cli

@@ -10,7 +10,7 @@
 namespace assay::cli {
 namespace {
 
-void print(const DoctorReport& report, Output& output) {
+void print_doctor(const DoctorReport& report, Output& output) {
   output.row("MLX", report.mlx_version);
   for (const auto& backend : report.backends) {
     auto memory = backend.memory > 0 ? ", " + bytes_text(backend.memory) : "";
@@ -39,12 +39,12 @@ void print(const DoctorReport& report, Output& output) {
   output.print_findings(report.findings);
 }
 
-int run(const Arguments&, Output& output) {
+int run_doctor(const Arguments&, Output& output) {
   auto report = doctor();
   if (output.json()) {
     output.print_json(to_json(report));
   } else {
-    print(report, output);
+    print_doctor(report, output);
   }
   return has_errors(report.findings) ? kFindings : kSound;
 }
@@ -59,7 +59,7 @@ Command doctor_command() {
               "fraction of a second of measuring.",
           .operands = {},
           .options = {},
-          .run = run};
+          .run = run_doctor};
 }
 
 }  // namespace assay::cli

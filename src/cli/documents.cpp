@@ -124,7 +124,7 @@ std::string roff(std::string_view text) {
                                                              : result;
 }
 
-std::vector<const Option*> options_of(const Command& command) {
+std::vector<const Option*> documents_options(const Command& command) {
   std::vector<const Option*> options;
   for (const auto& option : command.options) {
     options.push_back(&option);
@@ -137,7 +137,7 @@ std::vector<const Option*> options_of(const Command& command) {
 
 std::string option_names(const Command& command) {
   std::string names = "--help";
-  for (const auto* option : options_of(command)) {
+  for (const auto* option : documents_options(command)) {
     names += fmt::format(" {}", option->name);
   }
   return names;
@@ -152,7 +152,7 @@ std::string command_names() {
 }
 
 // Words in single quotes for a shell.
-std::string quoted(std::string_view text) {
+std::string shell_quoted(std::string_view text) {
   std::string result = "'";
   for (char c : text) {
     result += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -176,7 +176,7 @@ std::string bash() {
     text += fmt::format("    {})\n      options='{}'\n      case $before in\n",
                         command.name,
                         option_names(command));
-    for (const auto* option : options_of(command)) {
+    for (const auto* option : documents_options(command)) {
       if (!option->choices.empty()) {
         text += fmt::format(
             "        {}) COMPREPLY=($(compgen -W '{}' -- \"$word\")); return "
@@ -206,7 +206,7 @@ std::string zsh() {
   for (const auto& command : commands()) {
     text += fmt::format(
         "    {}\n",
-        quoted(fmt::format("{}:{}", command.name, command.summary)));
+        shell_quoted(fmt::format("{}:{}", command.name, command.summary)));
   }
   text +=
       "  )\n"
@@ -217,7 +217,7 @@ std::string zsh() {
       "  case $words[2] in\n";
   for (const auto& command : commands()) {
     text += fmt::format("    {}) _arguments '*:file:_files'", command.name);
-    for (const auto* option : options_of(command)) {
+    for (const auto* option : documents_options(command)) {
       std::string help;
       for (char c : option->help) {
         help += c == '[' || c == ']' || c == ':' ? ' ' : c;
@@ -230,7 +230,7 @@ std::string zsh() {
       } else if (option->kind != OptionKind::flag) {
         spec += fmt::format(":{}:", option->value);
       }
-      text += " " + quoted(spec);
+      text += " " + shell_quoted(spec);
     }
     text += " ;;\n";
   }
@@ -243,15 +243,15 @@ std::string fish() {
     text +=
         fmt::format("complete -c assay -n __fish_use_subcommand -a {} -d {}\n",
                     command.name,
-                    quoted(command.summary));
-    for (const auto* option : options_of(command)) {
+                    shell_quoted(command.summary));
+    for (const auto* option : documents_options(command)) {
       text += fmt::format(
           "complete -c assay -n '__fish_seen_subcommand_from {}' -l {} -d {}",
           command.name,
           option->name.substr(2),
-          quoted(option->help));
+          shell_quoted(option->help));
       if (!option->choices.empty()) {
-        text += fmt::format(" -x -a {}", quoted(option->choices));
+        text += fmt::format(" -x -a {}", shell_quoted(option->choices));
       } else if (option->kind != OptionKind::flag) {
         text += option->kind == OptionKind::path ? " -r" : " -x";
       }
@@ -282,7 +282,7 @@ std::string man_page(std::string_view version) {
       text += fmt::format(
           ".TP\n.I {}\n{}\n", roff(operand.name), roff(operand.help));
     }
-    for (const auto* option : options_of(command)) {
+    for (const auto* option : documents_options(command)) {
       text += fmt::format(
           ".TP\n.B {}\n{}\n", roff(spelled(*option)), roff(explained(*option)));
     }

@@ -79,7 +79,7 @@ int create(const Arguments& arguments, Output& output) {
   return kSound;
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_env(const Arguments& arguments, Output& output) {
   auto what = arguments.maybe_text("WHAT").value_or("status");
   if (what == "status") {
     return status(output);
@@ -113,7 +113,7 @@ Command env_command() {
                    .value = "TOOL",
                    .help = "create: with this tool",
                    .choices = "micromamba mamba conda uv venv pyenv brew"}},
-      .run = run};
+      .run = run_env};
 }
 
 }  // namespace assay::cli

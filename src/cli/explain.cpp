@@ -42,7 +42,7 @@ int list_all(Output& output) {
   return kSound;
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_explain(const Arguments& arguments, Output& output) {
   auto id = arguments.maybe_text("ID");
   if (!id) {
     return list_all(output);
@@ -75,7 +75,7 @@ Command explain_command() {
               "list of all.",
           .operands = {{"ID", "\"shape.mismatch\"", false, false}},
           .options = {},
-          .run = run};
+          .run = run_explain};
 }
 
 }  // namespace assay::cli

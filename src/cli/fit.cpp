@@ -11,7 +11,7 @@
 namespace assay::cli {
 namespace {
 
-void print(const FitReport& report, Output& output) {
+void print_fit(const FitReport& report, Output& output) {
   output.heading(report.path.string());
   output.print(table(
       {{"weights",
@@ -50,7 +50,7 @@ void print(const FitReport& report, Output& output) {
   output.print_findings(report.findings);
 }
 
-FitOptions options_of(const Arguments& arguments) {
+FitOptions fit_options(const Arguments& arguments) {
   FitOptions options;
   options.context = arguments.dimension("--context");
   options.batch = arguments.dimension("--batch");
@@ -61,16 +61,16 @@ FitOptions options_of(const Arguments& arguments) {
   return options;
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_fit(const Arguments& arguments, Output& output) {
   Recording recording(arguments);
-  auto options = options_of(arguments);
+  auto options = fit_options(arguments);
   auto path = arguments.path("MODEL");
   if (arguments.flag("--measure")) {
     auto measured = measure_fit(path, options);
     if (output.json()) {
       output.print_json(to_json(measured));
     } else {
-      print(measured.estimate, output);
+      print_fit(measured.estimate, output);
       output.print(fmt::format("measured {}: the estimate is off by {:+.1f}%\n",
                                bytes_text(measured.measured),
                                100 * measured.error));
@@ -84,7 +84,7 @@ int run(const Arguments& arguments, Output& output) {
   if (output.json()) {
     output.print_json(to_json(report));
   } else {
-    print(report, output);
+    print_fit(report, output);
   }
   return recording.keep(
       output,
@@ -140,7 +140,7 @@ Command fit_command() {
                   {.name = "--measure",
                    .help = "run it, and say how far the estimate is off"},
                   record_option()},
-      .run = run};
+      .run = run_fit};
 }
 
 }  // namespace assay::cli

@@ -9,7 +9,7 @@ namespace assay::cli {
 namespace {
 
 // Texts of a model may hold control sequences; line ends and tabs are meant.
-std::string printable(std::string_view text) {
+std::string printable_lines(std::string_view text) {
   std::string out;
   for (char c : text) {
     bool control = static_cast<unsigned char>(c) < 0x20 && c != '\n' &&
@@ -22,7 +22,7 @@ std::string printable(std::string_view text) {
 }
 
 void print_diff(const FixReport& report, Output& output) {
-  auto text = printable(diff_of(report));
+  auto text = printable_lines(diff_of(report));
   for (size_t at = 0; at < text.size();) {
     auto end = std::min(text.find('\n', at), text.size() - 1) + 1;
     auto line = std::string_view(text).substr(at, end - at);
@@ -43,8 +43,10 @@ void print_plan(const FixReport& report, Output& output) {
   for (const auto& change : report.changes) {
     auto file = change.to.empty() ? change.from : change.to;
     for (const auto& reason : change.reasons) {
-      output.print(fmt::format(
-          "{} {}: {}\n", change.kind(), file.string(), printable(reason)));
+      output.print(fmt::format("{} {}: {}\n",
+                               change.kind(),
+                               file.string(),
+                               printable_lines(reason)));
     }
   }
   print_diff(report, output);
@@ -60,8 +62,9 @@ void print_lines(std::string_view head,
 
 void print_result(const FixReport& report, Output& output) {
   for (const auto& one : report.untouched) {
-    output.print(fmt::format(
-        "left  {}\n      {}\n", to_line(one.finding), printable(one.why)));
+    output.print(fmt::format("left  {}\n      {}\n",
+                             to_line(one.finding),
+                             printable_lines(one.why)));
   }
   print_lines("gone ", report.gone, output);
   print_lines("new  ", report.fresh, output);
@@ -82,7 +85,7 @@ void print_result(const FixReport& report, Output& output) {
                            name(report.after.verdict)));
 }
 
-FixOptions options_of(const Arguments& arguments, const CheckOptions& check) {
+FixOptions fix_options(const Arguments& arguments, const CheckOptions& check) {
   int ways = 0;
   for (const auto* option : {"--out", "--yes", "--dry-run"}) {
     ways += arguments.has(option) ? 1 : 0;
@@ -108,7 +111,7 @@ int run_fix(const Arguments& arguments,
   if (models.size() != 1) {
     throw UsageError("--fix takes one model");
   }
-  auto options = options_of(arguments, check);
+  auto options = fix_options(arguments, check);
   if (!output.json()) {
     options.before_writing = [&](const FixReport& report) {
       print_plan(report, output);

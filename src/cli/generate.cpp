@@ -73,7 +73,7 @@ OnToken printer(const Arguments& arguments, Output& output) {
   };
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_generate(const Arguments& arguments, Output& output) {
   auto options = generate_options(arguments);
   if (auto top = arguments.maybe_integer("--logprobs")) {
     options.top_logprobs = static_cast<int>(*top);
@@ -139,7 +139,7 @@ Command generate_command() {
                    .kind = path,
                    .value = "FILE",
                    .help = "start from the caches saved here, and save them"}},
-      .run = run};
+      .run = run_generate};
   for (auto& option : generation_options()) {
     command.options.push_back(option);
   }

@@ -159,7 +159,7 @@ void print_unusual(const ModelReport& report, Output& output) {
   }
 }
 
-void print(const ModelReport& report, Output& output) {
+void print_inspect(const ModelReport& report, Output& output) {
   if (report.kind == "pickle") {
     output.heading(report.path.string());
     output.row(
@@ -194,7 +194,7 @@ void print(const ModelReport& report, Output& output) {
   print_unusual(report, output);
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_inspect(const Arguments& arguments, Output& output) {
   Recording recording(arguments);
   Json all = Json::array();
   int code = kSound;
@@ -206,7 +206,7 @@ int run(const Arguments& arguments, Output& output) {
     if (output.json()) {
       all.push_back(to_json(report));
     } else {
-      print(report, output);
+      print_inspect(report, output);
     }
   }
   if (output.json()) {
@@ -229,7 +229,7 @@ Command inspect_command() {
                         true,
                         true}},
           .options = {record_option()},
-          .run = run};
+          .run = run_inspect};
 }
 
 }  // namespace assay::cli

@@ -9,7 +9,7 @@
 namespace assay::cli {
 namespace {
 
-int run(const Arguments& arguments, Output& output) {
+int run_logits(const Arguments& arguments, Output& output) {
   auto file = arguments.maybe_text("--output");
   if (!file) {
     throw UsageError("--output is missing (a .safetensors file)");
@@ -46,7 +46,7 @@ Command logits_command() {
                    .value = "FILE",
                    .help = "where to write them",
                    .short_name = "-o"}},
-      .run = run};
+      .run = run_logits};
   for (auto& option : sample_option_table("0")) {
     command.options.push_back(option);
   }

@@ -14,7 +14,7 @@
 namespace assay::cli {
 namespace {
 
-int run(const Arguments& arguments, Output&) {
+int run_mcp(const Arguments& arguments, Output&) {
   auto project = arguments.maybe_text("--project");
   auto definition =
       mcp::assay_server(project ? std::filesystem::path(*project)
@@ -62,7 +62,7 @@ Command mcp_command() {
                        .help = "the project; by default the current folder"},
                       {.name = "--conformance-fixture",
                        .help = "also what the protocol's test suite calls"}},
-          .run = run};
+          .run = run_mcp};
 }
 
 }  // namespace assay::cli

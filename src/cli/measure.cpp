@@ -127,7 +127,7 @@ int run_kl(const Arguments& arguments, Output& output) {
   return code;
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_measure(const Arguments& arguments, Output& output) {
   auto what = arguments.text("WHAT");
   if (what == "bench") {
     return run_bench(arguments, output);
@@ -195,7 +195,7 @@ Command measure_command() {
                    .help = "perplexity: between windows; 0: no overlap",
                    .fallback = "0"},
                   record_option()},
-      .run = run};
+      .run = run_measure};
   for (auto& option : sample_option_table("0")) {
     command.options.push_back(option);
   }

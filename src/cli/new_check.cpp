@@ -17,7 +17,7 @@ Severity severity_of(std::string_view word) {
                              : Severity::error;
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_new_check(const Arguments& arguments, Output& output) {
   auto folder = arguments.maybe_text("--dir");
   auto store = project::Store(
       folder ? std::filesystem::path(*folder)
@@ -68,7 +68,7 @@ Command new_check_command() {
                    .help = "of what does not hold",
                    .fallback = "error",
                    .choices = "error warning note"}},
-      .run = run};
+      .run = run_new_check};
 }
 
 }  // namespace assay::cli

@@ -14,7 +14,7 @@
 namespace assay::cli {
 namespace {
 
-int run(const Arguments& arguments, Output& output) {
+int run_project(const Arguments& arguments, Output& output) {
   if (arguments.text("WHAT") != "check") {
     throw UsageError(
         fmt::format("project check, not '{}'", arguments.text("WHAT")));
@@ -64,7 +64,7 @@ Command project_command() {
                    .help = "also run slow diagnostics of finished tasks"},
                   {.name = "--no-diagnostics",
                    .help = "run none; their last outcomes count"}},
-      .run = run};
+      .run = run_project};
 }
 
 }  // namespace assay::cli

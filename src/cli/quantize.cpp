@@ -42,7 +42,7 @@ void print_tries(const QuantizeReport& report, Output& output) {
   output.print(table(rows, {2, 3, 4, 5, 6, 7}) + "\n");
 }
 
-void print(const QuantizeReport& report, Output& output) {
+void print_quantize(const QuantizeReport& report, Output& output) {
   if (!report.tries.empty()) {
     print_tries(report, output);
   }
@@ -76,7 +76,7 @@ double percent(std::string text) {
   return value;
 }
 
-QuantizeOptions options_of(const Arguments& arguments) {
+QuantizeOptions quantize_options(const Arguments& arguments) {
   QuantizeOptions options;
   options.bits = arguments.dimension("--bits");
   options.group_size = arguments.dimension("--group-size");
@@ -93,16 +93,16 @@ QuantizeOptions options_of(const Arguments& arguments) {
   return options;
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_quantize(const Arguments& arguments, Output& output) {
   Recording recording(arguments);
   auto report = quantize(arguments.path("SRC"),
                          arguments.path("DST"),
-                         options_of(arguments),
+                         quantize_options(arguments),
                          output.progress());
   if (output.json()) {
     output.print_json(to_json(report));
   } else {
-    print(report, output);
+    print_quantize(report, output);
   }
   return recording.keep(
       output,
@@ -143,7 +143,7 @@ Command quantize_command() {
                   {.name = "--force",
                    .help = "replace DST, at the end, in one step"},
                   record_option()},
-      .run = run};
+      .run = run_quantize};
   for (auto& option :
        quantization_options("the same bits for all; 0: the mode's own")) {
     command.options.push_back(option);

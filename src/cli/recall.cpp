@@ -11,7 +11,7 @@
 namespace assay::cli {
 namespace {
 
-int run(const Arguments& arguments, Output& output) {
+int run_recall(const Arguments& arguments, Output& output) {
   project::RecallOptions options;
   options.limit = static_cast<size_t>(arguments.dimension("--limit"));
   for (const auto& kind : arguments.all("--kind")) {
@@ -69,7 +69,7 @@ Command recall_command() {
                        .value = "N",
                        .help = "most passages",
                        .fallback = "10"}},
-          .run = run};
+          .run = run_recall};
 }
 
 }  // namespace assay::cli

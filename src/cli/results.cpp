@@ -87,16 +87,18 @@ void print_facts(std::string_view head,
 
 int run_show(const std::string& which, Output& output) {
   auto ledger = project::read_ledger(open_store());
-  const auto& run = project::find_run(ledger, which);
+  const auto& run_results = project::find_run(ledger, which);
   if (output.json()) {
-    output.print_json(project::to_json(run));
+    output.print_json(project::to_json(run_results));
     return kSound;
   }
-  output.heading(fmt::format("{} {}", run.id, run.kind));
-  output.row("when (UTC)", run.time);
-  output.row("model", fmt::format("{} ({})", run.model.path, run.model.hash));
-  output.row("command", run.command);
-  for (const auto& value : run.values) {
+  output.heading(fmt::format("{} {}", run_results.id, run_results.kind));
+  output.row("when (UTC)", run_results.time);
+  output.row(
+      "model",
+      fmt::format("{} ({})", run_results.model.path, run_results.model.hash));
+  output.row("command", run_results.command);
+  for (const auto& value : run_results.values) {
     auto spread = value.spread && *value.spread > 0
                       ? fmt::format(", spread {} of {} runs",
                                     project::figure(*value.spread, value.unit),
@@ -104,8 +106,8 @@ int run_show(const std::string& which, Output& output) {
                       : "";
     output.row(value.what, project::figure(value.value, value.unit) + spread);
   }
-  print_facts("settings", run.settings, output);
-  print_facts("conditions", run.conditions, output);
+  print_facts("settings", run_results.settings, output);
+  print_facts("conditions", run_results.conditions, output);
   return kSound;
 }
 
@@ -181,7 +183,7 @@ int run_plot(const std::string& what,
   return told(ledger);
 }
 
-int run_check(const Arguments& arguments, Output& output) {
+int run_results_check(const Arguments& arguments, Output& output) {
   auto ledger = project::read_ledger(open_store());
   auto findings = project::regression_findings(ledger, filter_of(arguments));
   findings.insert(
@@ -201,7 +203,7 @@ int run_refresh(Output& output) {
   return findings.empty() ? kSound : kFindings;
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_results(const Arguments& arguments, Output& output) {
   auto words = arguments.all("ARGUMENT");
   auto what = arguments.maybe_text("WHAT").value_or("list");
   auto expect = [&](size_t count, const char* usage) {
@@ -227,7 +229,7 @@ int run(const Arguments& arguments, Output& output) {
   }
   if (what == "check") {
     expect(0, "check takes options only");
-    return run_check(arguments, output);
+    return run_results_check(arguments, output);
   }
   if (what == "refresh") {
     expect(0, "refresh takes nothing");
@@ -281,7 +283,7 @@ Command results_command() {
                    .value = "FILE",
                    .help = "plot: write an SVG as well",
                    .short_name = "-o"}},
-      .run = run};
+      .run = run_results};
 }
 
 }  // namespace assay::cli

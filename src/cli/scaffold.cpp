@@ -14,7 +14,9 @@
 namespace assay::cli {
 namespace {
 
-int print(const project::Scaffold& scaffold, bool dry, Output& output) {
+int print_scaffold(const project::Scaffold& scaffold,
+                   bool dry,
+                   Output& output) {
   if (output.json()) {
     auto json = to_json(scaffold);
     json["dry_run"] = dry;
@@ -36,18 +38,18 @@ int print(const project::Scaffold& scaffold, bool dry, Output& output) {
 }
 
 int run_new(const Arguments& arguments, Output& output) {
-  return print(project::new_project(arguments.path("--dir"),
-                                    arguments.text("NAME"),
-                                    arguments.text("--kind")),
-               false,
-               output);
+  return print_scaffold(project::new_project(arguments.path("--dir"),
+                                             arguments.text("NAME"),
+                                             arguments.text("--kind")),
+                        false,
+                        output);
 }
 
 int run_adopt(const Arguments& arguments, Output& output) {
   auto store =
       project::Store(project::folder_to_adopt(std::filesystem::current_path()));
   bool dry = arguments.flag("--dry-run");
-  return print(
+  return print_scaffold(
       project::adopt(store,
                      {.kind = arguments.maybe_text("--kind").value_or(""),
                       .dry_run = dry,

@@ -104,7 +104,7 @@ void print_list(std::string_view title,
   }
 }
 
-int status(Output& output) {
+int session_status(Output& output) {
   auto store = open_store();
   auto report = project::session_report(store);
   if (output.json()) {
@@ -150,13 +150,13 @@ int end(const Arguments& arguments, Output& output) {
   return ran.bad ? kFindings : kSound;
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_session(const Arguments& arguments, Output& output) {
   auto what = arguments.text("WHAT");
   if (what == "start") {
     return start(arguments, output);
   }
   if (what == "status") {
-    return status(output);
+    return session_status(output);
   }
   if (what != "end") {
     throw UsageError(
@@ -190,7 +190,7 @@ Command session_command() {
            {.name = "--keep", .help = "end: put tasks back that are gone"},
            {.name = "--drop", .help = "end: let tasks go that are gone"},
            {.name = "--commit", .help = "end: commit documents and changes"}},
-      .run = run};
+      .run = run_session};
 }
 
 }  // namespace assay::cli

@@ -16,7 +16,7 @@ Style style_of(Weight weight) {
                                     : Style::dim;
 }
 
-void print(const Diagnosis& diagnosis, Output& output) {
+void print_troubleshoot(const Diagnosis& diagnosis, Output& output) {
   output.heading(
       fmt::format("{}: {}", diagnosis.path.string(), name(diagnosis.symptom)));
   for (const auto& stage : diagnosis.stages) {
@@ -50,7 +50,7 @@ void print(const Diagnosis& diagnosis, Output& output) {
   output.row("next", diagnosis.next);
 }
 
-int run(const Arguments& arguments, Output& output) {
+int run_troubleshoot(const Arguments& arguments, Output& output) {
   auto words = arguments.text("SYMPTOM");
   auto symptom = symptom_of(words);
   if (!symptom) {
@@ -69,7 +69,7 @@ int run(const Arguments& arguments, Output& output) {
   if (output.json()) {
     output.print_json(to_json(diagnosis));
   } else {
-    print(diagnosis, output);
+    print_troubleshoot(diagnosis, output);
   }
   return exit_code(diagnosis.verdict);
 }
@@ -104,7 +104,7 @@ Command troubleshoot_command() {
                            "all that the model has",
                    .fallback = "0"},
                   {.name = "--all", .help = "go on after what explains it"}},
-      .run = run};
+      .run = run_troubleshoot};
 }
 
 }  // namespace assay::cli

@@ -50,7 +50,7 @@ std::span<const std::byte> raw(const mx::array& x) {
   return {reinterpret_cast<const std::byte*>(x.data<uint8_t>()), x.nbytes()};
 }
 
-DType dtype_of(const mx::array& x) {
+DType gguf_dtype(const mx::array& x) {
   if (x.dtype() == mx::uint8) {
     return DType::u8;
   }
@@ -95,7 +95,7 @@ std::optional<DType> exact_type(const Job& job, ExportGroup& group) {
     }
     auto weight = read_quantized(job, rows.spec());
     auto own = ggml::block_type_of(weight.quantization,
-                                   dtype_of(*weight.scales),
+                                   gguf_dtype(*weight.scales),
                                    raw(*weight.scales),
                                    biases_of(weight));
     rows.close();
@@ -197,7 +197,7 @@ mx::array block_rows(const kernels::Weight& weight, DType type) {
                               static_cast<uint64_t>(shape.back()));
   ggml::from_mlx(type,
                  q,
-                 dtype_of(*weight.scales),
+                 gguf_dtype(*weight.scales),
                  {weight.data.data<uint32_t>(), weight.data.size()},
                  raw(*weight.scales),
                  biases_of(weight),

@@ -31,7 +31,7 @@ bool keeps_order(const std::vector<nn::Step>& steps) {
   });
 }
 
-DType dtype_of(const mx::array& x) {
+DType row_dtype(const mx::array& x) {
   if (x.dtype() == mx::float16) {
     return DType::f16;
   }
@@ -249,7 +249,7 @@ void ParameterRows::open() {
     auto stored = reader_->read(*spec_, location_, {.keep_quantized = false});
     array_ = mx::contiguous(stored.weight.data);
     mx::eval(*array_);
-    dtype_ = dtype_of(*array_);
+    dtype_ = row_dtype(*array_);
     auto* bytes = reinterpret_cast<const std::byte*>(array_->data<uint8_t>());
     values_ = {{{bytes, array_->nbytes()}}, rows_, array_->nbytes() / rows_};
     return;

@@ -14,7 +14,7 @@
 namespace assay::repair {
 namespace {
 
-constexpr auto kDocument = "adapter_config.json";
+constexpr auto kAdapterDocument = "adapter_config.json";
 using Path = std::vector<std::string>;
 using Method = AdapterModule::Method;
 
@@ -50,7 +50,7 @@ void rank(Workbench& bench, const Adapter& adapter) {
   // The scale is alpha over rank: with another rank it is another number, the
   // one that training used.
   bench.draft.set(
-      kDocument,
+      kAdapterDocument,
       mlx ? Path{"lora_parameters", "rank"} : Path{"r"},
       *ranks.begin(),
       fmt::format(
@@ -74,10 +74,12 @@ void dora(Workbench& bench, const Adapter& adapter) {
   }
   auto why = fmt::format("{} of {} pairs have magnitudes", with, pairs);
   if (adapter.dialect == AdapterDialect::mlx) {
-    bench.draft.set(
-        kDocument, Path{"fine_tune_type"}, with > 0 ? "dora" : "lora", why);
+    bench.draft.set(kAdapterDocument,
+                    Path{"fine_tune_type"},
+                    with > 0 ? "dora" : "lora",
+                    why);
   } else {
-    bench.draft.set(kDocument, Path{"use_dora"}, with > 0, why);
+    bench.draft.set(kAdapterDocument, Path{"use_dora"}, with > 0, why);
   }
 }
 
@@ -99,7 +101,7 @@ void adapter_settings(Workbench& bench) {
   bool wrong_switch =
       std::ranges::any_of(bench.findings, [](const Finding& finding) {
         return finding.id == "adapter.dora" &&
-               finding.where.ends_with(kDocument);
+               finding.where.ends_with(kAdapterDocument);
       });
   if (wrong_switch) {
     dora(bench, adapter);

@@ -19,7 +19,7 @@
 namespace assay::repair {
 namespace {
 
-constexpr auto kDocument = "config.json";
+constexpr auto kQuantizedDocument = "config.json";
 using Path = std::vector<std::string>;
 
 constexpr auto kIds =
@@ -97,12 +97,12 @@ void set_fields(Workbench& bench,
                 const std::string& why) {
   auto block = before.value(name, Json());
   if (!block.is_object()) {
-    bench.draft.set(kDocument, Path{name}, after.at(name), why);
+    bench.draft.set(kQuantizedDocument, Path{name}, after.at(name), why);
     return;
   }
   for (const auto& [field, value] : after.at(name).items()) {
     if (block.value(field, Json()) != value) {
-      bench.draft.set(kDocument, Path{name, field}, value, why);
+      bench.draft.set(kQuantizedDocument, Path{name, field}, value, why);
     }
   }
 }
@@ -117,7 +117,7 @@ void mlx_block(Workbench& bench, const ModelFiles& model) {
     }
     if (defects(model, bare) == 0) {
       for (const auto& name : names) {
-        bench.draft.remove(kDocument,
+        bench.draft.remove(kQuantizedDocument,
                            Path{name},
                            "every tensor is as declared without the block");
       }
@@ -290,13 +290,13 @@ void foreign_block(Workbench& bench, const ModelFiles& model) {
         Json::json_pointer(fmt::format("/{}", fmt::join(field.path, "/")));
     const auto& value = fitting.front().config.at(pointer);
     if (value != config.at(pointer)) {
-      bench.draft.set(kDocument, field.path, value, why);
+      bench.draft.set(kQuantizedDocument, field.path, value, why);
     }
   }
   for (const auto& [key, value] : fitting.front().config[kName].items()) {
     if (key.find("load_in_") != std::string::npos &&
         value != config[kName].value(key, Json())) {
-      bench.draft.set(kDocument, Path{kName, key}, value, why);
+      bench.draft.set(kQuantizedDocument, Path{kName, key}, value, why);
     }
   }
 }
@@ -339,7 +339,7 @@ void stored_type(Workbench& bench) {
       model.config.value(field, Json("")).dump().starts_with("\"torch.")
           ? "torch."
           : "";
-  bench.draft.set(kDocument,
+  bench.draft.set(kQuantizedDocument,
                   Path{field},
                   prefix + std::string(rules::torch_name(*found)),
                   fmt::format("{} of the bytes are stored as {}",

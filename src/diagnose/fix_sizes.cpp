@@ -21,7 +21,7 @@
 namespace assay::repair {
 namespace {
 
-constexpr auto kDocument = "config.json";
+constexpr auto kSizesDocument = "config.json";
 constexpr int kMaxSteps = 6;
 constexpr size_t kMaxValues = 64;
 constexpr int64_t kLargest = int64_t{1} << 31;
@@ -80,7 +80,7 @@ class Search {
   explicit Search(Workbench& bench)
       : bench_(bench),
         model_(open_model(bench.draft.folder())),
-        where_((bench.draft.model() / kDocument).string()) {}
+        where_((bench.draft.model() / kSizesDocument).string()) {}
 
   void run() {
     if (model_.container != Container::safetensors ||
@@ -481,7 +481,7 @@ class Search {
     all.insert(all.end(), steps.begin(), steps.end());
     for (const auto& step : all) {
       bench_.draft.set(
-          kDocument,
+          kSizesDocument,
           step.path,
           step.value,
           fmt::format("{}: with {} every tensor has the declared shape",
@@ -502,7 +502,7 @@ class Search {
 }  // namespace
 
 void sizes(Workbench& bench) {
-  if (!bench.draft.exists(kDocument)) {
+  if (!bench.draft.exists(kSizesDocument)) {
     return;
   }
   Search(bench).run();

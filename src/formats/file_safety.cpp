@@ -95,9 +95,9 @@ Safety level_of(const ZipOddity& oddity, bool storage) {
   return Safety::undecided;
 }
 
-class Judge {
+class FileJudge {
  public:
-  Judge(Bytes bytes, fs::path path, int depth)
+  FileJudge(Bytes bytes, fs::path path, int depth)
       : bytes_(bytes), text_(text_of(bytes)), depth_(depth) {
     result_.path = std::move(path);
   }
@@ -239,7 +239,7 @@ class Judge {
     scene.has_storages = has_storages;
     scene.nested = [&](std::string_view bytes) {
       auto part = std::as_bytes(std::span(bytes.data(), bytes.size()));
-      return Judge(part, "a.pkl", depth_ + 1).look().safety;
+      return FileJudge(part, "a.pkl", depth_ + 1).look().safety;
     };
     auto verdict = judge_pickle(one.pickle, scene);
     result_.safety = std::max(result_.safety, verdict.safety);
@@ -267,7 +267,7 @@ class Judge {
 
   // What stands inside something else is judged as a file of its own.
   void inner(Bytes bytes, const std::string& place, uint64_t offset) {
-    auto part = Judge(bytes, fs::path(place).filename(), depth_ + 1).look();
+    auto part = FileJudge(bytes, fs::path(place).filename(), depth_ + 1).look();
     for (auto& reason : part.reasons) {
       auto within = reason.place.empty() ? place : place + ": " + reason.place;
       say(reason.level,
@@ -587,7 +587,7 @@ bool begins_loadable(Bytes bytes) {
 }
 
 FileSafety judge_bytes(Bytes bytes, const fs::path& path) {
-  return Judge(bytes, path, 0).look();
+  return FileJudge(bytes, path, 0).look();
 }
 
 }  // namespace assay

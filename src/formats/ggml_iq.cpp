@@ -171,7 +171,7 @@ void decode(const IQ4_XS& block, float* out) {
 }
 
 template <typename Block>
-bool run(std::span<const std::byte> bytes, std::span<float> values) {
+bool run_iq(std::span<const std::byte> bytes, std::span<float> values) {
   for_each_block<Block>(bytes, values, [](const Block& block, float* out) {
     decode(block, out);
   });
@@ -185,21 +185,21 @@ bool dequantize_iq(DType dtype,
                    std::span<float> values) {
   switch (dtype) {
     case DType::iq1_s:
-      return run<IQ1_S>(bytes, values);
+      return run_iq<IQ1_S>(bytes, values);
     case DType::iq1_m:
-      return run<IQ1_M>(bytes, values);
+      return run_iq<IQ1_M>(bytes, values);
     case DType::iq2_xxs:
-      return run<IQ2_XXS>(bytes, values);
+      return run_iq<IQ2_XXS>(bytes, values);
     case DType::iq2_xs:
-      return run<IQ2_XS>(bytes, values);
+      return run_iq<IQ2_XS>(bytes, values);
     case DType::iq2_s:
-      return run<IQ2_S>(bytes, values);
+      return run_iq<IQ2_S>(bytes, values);
     case DType::iq3_xxs:
-      return run<IQ3_XXS>(bytes, values);
+      return run_iq<IQ3_XXS>(bytes, values);
     case DType::iq3_s:
-      return run<IQ3_S>(bytes, values);
+      return run_iq<IQ3_S>(bytes, values);
     case DType::iq4_xs:
-      return run<IQ4_XS>(bytes, values);
+      return run_iq<IQ4_XS>(bytes, values);
     default:
       return false;
   }

@@ -132,7 +132,7 @@ void decode(const Q8_K& block, float* out) {
 }
 
 template <typename Block>
-bool run(std::span<const std::byte> bytes, std::span<float> values) {
+bool run_k(std::span<const std::byte> bytes, std::span<float> values) {
   for_each_block<Block>(bytes, values, [](const Block& block, float* out) {
     decode(block, out);
   });
@@ -146,17 +146,17 @@ bool dequantize_k(DType dtype,
                   std::span<float> values) {
   switch (dtype) {
     case DType::q2_k:
-      return run<Q2_K>(bytes, values);
+      return run_k<Q2_K>(bytes, values);
     case DType::q3_k:
-      return run<Q3_K>(bytes, values);
+      return run_k<Q3_K>(bytes, values);
     case DType::q4_k:
-      return run<Q4_K>(bytes, values);
+      return run_k<Q4_K>(bytes, values);
     case DType::q5_k:
-      return run<Q5_K>(bytes, values);
+      return run_k<Q5_K>(bytes, values);
     case DType::q6_k:
-      return run<Q6_K>(bytes, values);
+      return run_k<Q6_K>(bytes, values);
     case DType::q8_k:
-      return run<Q8_K>(bytes, values);
+      return run_k<Q8_K>(bytes, values);
     default:
       return false;
   }

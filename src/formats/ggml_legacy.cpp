@@ -157,7 +157,7 @@ void decode(const TQ2_0& block, float* out) {
 }
 
 template <typename Block>
-bool run(std::span<const std::byte> bytes, std::span<float> values) {
+bool run_legacy(std::span<const std::byte> bytes, std::span<float> values) {
   for_each_block<Block>(bytes, values, [](const Block& block, float* out) {
     decode(block, out);
   });
@@ -171,31 +171,31 @@ bool dequantize_legacy(DType dtype,
                        std::span<float> values) {
   switch (dtype) {
     case DType::q1_0:
-      return run<Q1_0>(bytes, values);
+      return run_legacy<Q1_0>(bytes, values);
     case DType::q2_0:
-      return run<Q2_0>(bytes, values);
+      return run_legacy<Q2_0>(bytes, values);
     case DType::q4_0:
-      return run<Q4_0>(bytes, values);
+      return run_legacy<Q4_0>(bytes, values);
     case DType::q4_1:
-      return run<Q4_1>(bytes, values);
+      return run_legacy<Q4_1>(bytes, values);
     case DType::q5_0:
-      return run<Q5_0>(bytes, values);
+      return run_legacy<Q5_0>(bytes, values);
     case DType::q5_1:
-      return run<Q5_1>(bytes, values);
+      return run_legacy<Q5_1>(bytes, values);
     case DType::q8_0:
-      return run<Q8_0>(bytes, values);
+      return run_legacy<Q8_0>(bytes, values);
     case DType::q8_1:
-      return run<Q8_1>(bytes, values);
+      return run_legacy<Q8_1>(bytes, values);
     case DType::iq4_nl:
-      return run<IQ4_NL>(bytes, values);
+      return run_legacy<IQ4_NL>(bytes, values);
     case DType::mxfp4:
-      return run<MXFP4>(bytes, values);
+      return run_legacy<MXFP4>(bytes, values);
     case DType::nvfp4:
-      return run<NVFP4>(bytes, values);
+      return run_legacy<NVFP4>(bytes, values);
     case DType::tq1_0:
-      return run<TQ1_0>(bytes, values);
+      return run_legacy<TQ1_0>(bytes, values);
     case DType::tq2_0:
-      return run<TQ2_0>(bytes, values);
+      return run_legacy<TQ2_0>(bytes, values);
     default:
       return false;
   }

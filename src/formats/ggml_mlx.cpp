@@ -118,7 +118,7 @@ Bytes<256> quants(const Q5_K& block) {
   return result;
 }
 
-bool fits_half(float value) {
+bool is_half(float value) {
   return std::isfinite(value) && half_to_float(float_to_half(value)) == value;
 }
 
@@ -130,7 +130,7 @@ constexpr bool kStoredAsHalf =
 template <typename Block>
 bool fits(const ScaleBias& group, bool half) {
   if (half && !kStoredAsHalf<Block>) {
-    return fits_half(group.scale) && fits_half(group.bias);
+    return is_half(group.scale) && is_half(group.bias);
   }
   return std::isfinite(group.scale) && std::isfinite(group.bias);
 }

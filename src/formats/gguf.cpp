@@ -64,11 +64,11 @@ T byte_swapped(T value) {
 
 // Reads a header from front to back. `subject_` is the key or tensor at hand,
 // for the messages.
-class HeaderReader {
+class GgufHeaderReader {
  public:
-  HeaderReader(std::span<const std::byte> bytes,
-               uint64_t file_size,
-               std::string_view file)
+  GgufHeaderReader(std::span<const std::byte> bytes,
+                   uint64_t file_size,
+                   std::string_view file)
       : bytes_(bytes), file_size_(file_size), file_(file) {}
 
   GgufHeader read() {
@@ -545,7 +545,7 @@ GgufHeader parse_gguf(std::span<const std::byte> bytes,
                       std::string_view where) {
   bytes = bytes.first(
       static_cast<size_t>(std::min<uint64_t>(bytes.size(), file_size)));
-  return HeaderReader(bytes, file_size, where).read();
+  return GgufHeaderReader(bytes, file_size, where).read();
 }
 
 GgufHeader read_gguf(const std::filesystem::path& path) {

@@ -16,7 +16,7 @@
 namespace assay {
 namespace {
 
-using Kind = GgufKey::Kind;
+using KeyKind = GgufKey::Kind;
 
 constexpr std::array kKeys = {
     GgufKey{"{arch}.vocab_size", "vocab_size"},
@@ -30,37 +30,40 @@ constexpr std::array kKeys = {
     GgufKey{"{arch}.attention.value_length", "head_dim"},
     GgufKey{"{arch}.attention.layer_norm_rms_epsilon",
             "rms_norm_eps",
-            Kind::number},
+            KeyKind::number},
     GgufKey{"{arch}.attention.layer_norm_epsilon",
             "layer_norm_epsilon",
-            Kind::number},
+            KeyKind::number},
     GgufKey{"{arch}.attention.sliding_window", "sliding_window"},
     GgufKey{"{arch}.attention.q_lora_rank", "q_lora_rank"},
     GgufKey{"{arch}.attention.kv_lora_rank", "kv_lora_rank"},
     GgufKey{"{arch}.attn_logit_softcapping",
             "attn_logit_softcapping",
-            Kind::number},
+            KeyKind::number},
     GgufKey{"{arch}.final_logit_softcapping",
             "final_logit_softcapping",
-            Kind::number},
-    GgufKey{"{arch}.rope.freq_base", "rope_theta", Kind::number},
-    GgufKey{"{arch}.rope.freq_base_swa", "rope_local_base_freq", Kind::number},
-    GgufKey{"{arch}.rope.scaling.type", "rope_scaling.rope_type", Kind::text},
-    GgufKey{"{arch}.rope.scaling.factor", "rope_scaling.factor", Kind::number},
+            KeyKind::number},
+    GgufKey{"{arch}.rope.freq_base", "rope_theta", KeyKind::number},
+    GgufKey{
+        "{arch}.rope.freq_base_swa", "rope_local_base_freq", KeyKind::number},
+    GgufKey{
+        "{arch}.rope.scaling.type", "rope_scaling.rope_type", KeyKind::text},
+    GgufKey{
+        "{arch}.rope.scaling.factor", "rope_scaling.factor", KeyKind::number},
     GgufKey{"{arch}.rope.scaling.original_context_length",
             "rope_scaling.original_max_position_embeddings"},
     GgufKey{"{arch}.rope.scaling.attn_factor",
             "rope_scaling.attention_factor",
-            Kind::number},
+            KeyKind::number},
     GgufKey{"{arch}.rope.scaling.yarn_beta_fast",
             "rope_scaling.beta_fast",
-            Kind::number},
+            KeyKind::number},
     GgufKey{"{arch}.rope.scaling.yarn_beta_slow",
             "rope_scaling.beta_slow",
-            Kind::number},
+            KeyKind::number},
     GgufKey{"{arch}.rope.scaling.yarn_log_multiplier",
             "rope_scaling.mscale_all_dim",
-            Kind::number,
+            KeyKind::number,
             10},
     GgufKey{"{arch}.expert_count", "num_local_experts"},
     GgufKey{"{arch}.expert_used_count", "num_experts_per_tok"},
@@ -68,10 +71,11 @@ constexpr std::array kKeys = {
     GgufKey{"{arch}.expert_shared_count", "n_shared_experts"},
     GgufKey{"{arch}.expert_group_count", "n_group"},
     GgufKey{"{arch}.expert_group_used_count", "topk_group"},
-    GgufKey{
-        "{arch}.expert_weights_scale", "routed_scaling_factor", Kind::number},
-    GgufKey{"{arch}.expert_weights_norm", "norm_topk_prob", Kind::boolean},
-    GgufKey{"{arch}.expert_gating_func", "scoring_func", Kind::gating},
+    GgufKey{"{arch}.expert_weights_scale",
+            "routed_scaling_factor",
+            KeyKind::number},
+    GgufKey{"{arch}.expert_weights_norm", "norm_topk_prob", KeyKind::boolean},
+    GgufKey{"{arch}.expert_gating_func", "scoring_func", KeyKind::gating},
     GgufKey{"{arch}.leading_dense_block_count", "first_k_dense_replace"},
     GgufKey{"tokenizer.ggml.bos_token_id", "bos_token_id"},
     GgufKey{"tokenizer.ggml.eos_token_id", "eos_token_id"},
@@ -168,11 +172,11 @@ Json read_row(const GgufMetadata& metadata,
     return row.absent.empty() ? Json() : Json::parse(row.absent);
   }
   switch (row.kind) {
-    case Kind::integer:
+    case KeyKind::integer:
       return value->type == GgufValue::Type::array
                  ? one_or_list(*metadata.integers(key))
                  : Json(*metadata.integer(key));
-    case Kind::number: {
+    case KeyKind::number: {
       double number = *metadata.number(key);
       if (value->type != GgufValue::Type::f32) {
         return number * row.scale;
@@ -181,11 +185,11 @@ Json read_row(const GgufMetadata& metadata,
       number = shortest(number, key).get<double>();
       return row.scale == 1 ? Json(number) : shortest(number * row.scale, key);
     }
-    case Kind::boolean:
+    case KeyKind::boolean:
       return *metadata.boolean(key);
-    case Kind::text:
+    case KeyKind::text:
       return std::string(*metadata.text(key));
-    case Kind::gating: {
+    case KeyKind::gating: {
       auto number = *metadata.integer(key);
       if (number < 1 || number > int64_t{kGating.size()}) {
         fail("gguf.metadata-type",
@@ -236,24 +240,24 @@ GgufValue write_integer(const Json& value, std::string_view field) {
 
 GgufValue write_row(const Json& value, const GgufKey& row) {
   switch (row.kind) {
-    case Kind::integer:
+    case KeyKind::integer:
       return write_integer(value, row.config);
-    case Kind::number:
+    case KeyKind::number:
       if (!value.is_number()) {
         wrong(row.config, "a number", value);
       }
       return gguf_f32(static_cast<float>(value.get<double>() / row.scale));
-    case Kind::boolean:
+    case KeyKind::boolean:
       if (!value.is_boolean()) {
         wrong(row.config, "true or false", value);
       }
       return gguf_bool(value.get<bool>());
-    case Kind::text:
+    case KeyKind::text:
       if (!value.is_string()) {
         wrong(row.config, "a text", value);
       }
       return gguf_text(value.get<std::string>());
-    case Kind::gating: {
+    case KeyKind::gating: {
       auto found = std::ranges::find(
           kGating, value.is_string() ? value.get<std::string>() : "");
       if (found == kGating.end()) {

@@ -5,9 +5,9 @@
 namespace assay {
 namespace {
 
-constexpr std::string_view kMagic = "\x93NUMPY";
+constexpr std::string_view kNpyMagic = "\x93NUMPY";
 
-std::string_view text_of(std::span<const std::byte> bytes) {
+std::string_view npy_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
@@ -25,7 +25,7 @@ bool names_objects(std::string_view header) {
 }  // namespace
 
 bool starts_as_npy(std::span<const std::byte> bytes) {
-  return text_of(bytes).starts_with(kMagic);
+  return npy_text(bytes).starts_with(kNpyMagic);
 }
 
 std::optional<NpyHeader> read_npy(std::span<const std::byte> bytes) {
@@ -42,7 +42,7 @@ std::optional<NpyHeader> read_npy(std::span<const std::byte> bytes) {
     return std::nullopt;
   }
   return NpyHeader{start + length,
-                   names_objects(text_of(bytes).substr(start, length))};
+                   names_objects(npy_text(bytes).substr(start, length))};
 }
 
 }  // namespace assay

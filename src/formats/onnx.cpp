@@ -434,34 +434,39 @@ class Parser {
   OnnxModel model_;
 };
 
-struct Type {
+struct OnnxType {
   std::string_view name;
   unsigned bits;
 };
-constexpr std::array kTypes = {
-    Type{"UNDEFINED", 0},      Type{"FLOAT", 32},     Type{"UINT8", 8},
-    Type{"INT8", 8},           Type{"UINT16", 16},    Type{"INT16", 16},
-    Type{"INT32", 32},         Type{"INT64", 64},     Type{"STRING", 0},
-    Type{"BOOL", 8},           Type{"FLOAT16", 16},   Type{"DOUBLE", 64},
-    Type{"UINT32", 32},        Type{"UINT64", 64},    Type{"COMPLEX64", 64},
-    Type{"COMPLEX128", 128},   Type{"BFLOAT16", 16},  Type{"FLOAT8E4M3FN", 8},
-    Type{"FLOAT8E4M3FNUZ", 8}, Type{"FLOAT8E5M2", 8}, Type{"FLOAT8E5M2FNUZ", 8},
-    Type{"UINT4", 4},          Type{"INT4", 4},       Type{"FLOAT4E2M1", 4},
-    Type{"FLOAT8E8M0", 8},     Type{"UINT2", 2},      Type{"INT2", 2},
-    Type{"FLOAT6E2M3", 6},     Type{"FLOAT6E3M2", 6},
+constexpr std::array kOnnxTypes = {
+    OnnxType{"UNDEFINED", 0},      OnnxType{"FLOAT", 32},
+    OnnxType{"UINT8", 8},          OnnxType{"INT8", 8},
+    OnnxType{"UINT16", 16},        OnnxType{"INT16", 16},
+    OnnxType{"INT32", 32},         OnnxType{"INT64", 64},
+    OnnxType{"STRING", 0},         OnnxType{"BOOL", 8},
+    OnnxType{"FLOAT16", 16},       OnnxType{"DOUBLE", 64},
+    OnnxType{"UINT32", 32},        OnnxType{"UINT64", 64},
+    OnnxType{"COMPLEX64", 64},     OnnxType{"COMPLEX128", 128},
+    OnnxType{"BFLOAT16", 16},      OnnxType{"FLOAT8E4M3FN", 8},
+    OnnxType{"FLOAT8E4M3FNUZ", 8}, OnnxType{"FLOAT8E5M2", 8},
+    OnnxType{"FLOAT8E5M2FNUZ", 8}, OnnxType{"UINT4", 4},
+    OnnxType{"INT4", 4},           OnnxType{"FLOAT4E2M1", 4},
+    OnnxType{"FLOAT8E8M0", 8},     OnnxType{"UINT2", 2},
+    OnnxType{"INT2", 2},           OnnxType{"FLOAT6E2M3", 6},
+    OnnxType{"FLOAT6E3M2", 6},
 };
 
 }  // namespace
 
 std::string_view onnx_type_name(int64_t type) {
-  return type >= 0 && type < static_cast<int64_t>(kTypes.size())
-             ? kTypes[static_cast<size_t>(type)].name
+  return type >= 0 && type < static_cast<int64_t>(kOnnxTypes.size())
+             ? kOnnxTypes[static_cast<size_t>(type)].name
              : std::string_view();
 }
 
 unsigned onnx_type_bits(int64_t type) {
-  return type >= 0 && type < static_cast<int64_t>(kTypes.size())
-             ? kTypes[static_cast<size_t>(type)].bits
+  return type >= 0 && type < static_cast<int64_t>(kOnnxTypes.size())
+             ? kOnnxTypes[static_cast<size_t>(type)].bits
              : 0;
 }
 

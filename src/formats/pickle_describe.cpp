@@ -12,7 +12,7 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-constexpr size_t kShown = 4;
+constexpr size_t kShownItems = 4;
 constexpr int kDepth = 3;
 
 std::string describe_at(const Pickle& pickle, PickleRef ref, int depth);
@@ -29,7 +29,7 @@ std::string items(const Pickle& pickle,
   size_t step = value.kind == Kind::dict ? 2 : 1;
   for (size_t i = 0; i + step <= value.items.size(); i += step) {
     text += i == 0 ? "" : ", ";
-    if (i >= kShown * step) {
+    if (i >= kShownItems * step) {
       text += "...";
       break;
     }

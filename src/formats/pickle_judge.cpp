@@ -16,7 +16,7 @@ using Kind = PickleValue::Kind;
 using Event = PickleEvent::Kind;
 using Items = std::vector<PickleRef>;
 
-constexpr size_t kMaxReasons = 20;
+constexpr size_t kMaxJudged = 20;
 
 class Judge {
  public:
@@ -47,7 +47,7 @@ class Judge {
     verdict_.safety = std::max(verdict_.safety, level);
     auto same =
         std::ranges::count(verdict_.reasons, level, &SafetyReason::level);
-    if (static_cast<size_t>(same) >= kMaxReasons) {
+    if (static_cast<size_t>(same) >= kMaxJudged) {
       ++verdict_.more_reasons;
       return;
     }

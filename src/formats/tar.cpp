@@ -8,7 +8,7 @@ namespace {
 
 using Bytes = std::span<const std::byte>;
 
-constexpr uint64_t kBlock = 512;
+constexpr uint64_t kTarBlock = 512;
 constexpr size_t kMaxEntries = 100'000;
 
 std::string_view field(Bytes header, size_t at, size_t length) {
@@ -56,7 +56,7 @@ bool checks(Bytes header) {
   }
   uint64_t sum = 0;
   int64_t signed_sum = 0;
-  for (size_t i = 0; i < kBlock; ++i) {
+  for (size_t i = 0; i < kTarBlock; ++i) {
     bool own = i >= kAt && i < kAt + kLength;
     auto byte = own ? uint64_t{' '} : std::to_integer<uint64_t>(header[i]);
     sum += byte;
@@ -84,27 +84,27 @@ const TarEntry* Tar::find(std::string_view name) const {
 }
 
 bool starts_as_tar(Bytes bytes) {
-  return bytes.size() >= kBlock && checks(bytes.first(kBlock));
+  return bytes.size() >= kTarBlock && checks(bytes.first(kTarBlock));
 }
 
 Tar read_tar(Bytes bytes) {
   Tar tar;
   uint64_t at = 0;
-  while (at + kBlock <= bytes.size() && tar.entries.size() < kMaxEntries) {
-    auto header = bytes.subspan(static_cast<size_t>(at), kBlock);
+  while (at + kTarBlock <= bytes.size() && tar.entries.size() < kMaxEntries) {
+    auto header = bytes.subspan(static_cast<size_t>(at), kTarBlock);
     if (header[0] == std::byte{0}) {
       tar.complete = true;
       break;
     }
     auto size = number(header, 124, 12);
-    if (!size || !checks(header) || *size > bytes.size() - at - kBlock) {
+    if (!size || !checks(header) || *size > bytes.size() - at - kTarBlock) {
       break;
     }
     char type = static_cast<char>(header[156]);
     tar.extended = tar.extended || type == 'x' || type == 'g' || type == 'L' ||
                    type == 'K' || type == 'S';
-    tar.entries.push_back({name_of(header), type, at + kBlock, *size});
-    at += kBlock + (*size + kBlock - 1) / kBlock * kBlock;
+    tar.entries.push_back({name_of(header), type, at + kTarBlock, *size});
+    at += kTarBlock + (*size + kTarBlock - 1) / kTarBlock * kTarBlock;
   }
   return tar;
 }

@@ -20,7 +20,7 @@ constexpr size_t kMaxPickles = 100'000;
 constexpr uint64_t kMaxDimensions = 64;
 constexpr std::string_view kMagic = "0x1950a86a20f9469cfc6c";
 
-std::string_view text_of(Bytes bytes) {
+std::string_view torch_text(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
@@ -43,8 +43,8 @@ class Stream {
 
   /** Reads a pickle; null where it breaks off. */
   const Pickle* pickle(std::string place) {
-    auto text = text_of(file_.bytes.subspan(static_cast<size_t>(at_),
-                                            static_cast<size_t>(end_ - at_)));
+    auto text = torch_text(file_.bytes.subspan(
+        static_cast<size_t>(at_), static_cast<size_t>(end_ - at_)));
     if (text.empty() || file_.pickles.size() >= kMaxPickles) {
       return nullptr;
     }
@@ -166,12 +166,12 @@ class Opener {
     std::string_view text;
     bool plain = entry.method == 0 && entry.reachable;
     if (plain) {
-      text = text_of(file_.bytes.subspan(static_cast<size_t>(entry.data),
-                                         static_cast<size_t>(entry.packed)));
+      text = torch_text(file_.bytes.subspan(static_cast<size_t>(entry.data),
+                                            static_cast<size_t>(entry.packed)));
     } else {
       file_.unpacked.push_back(
           unpack(*file_.zip, entry, kMaxPickle, false, where_));
-      text = text_of(file_.unpacked.back());
+      text = torch_text(file_.unpacked.back());
     }
     file_.pickles.push_back({entry.name, entry.data, text, read_pickle(text)});
   }
@@ -183,7 +183,7 @@ class Opener {
     }
     constexpr uint64_t kLongest = 64;
     auto bytes = unpack(*file_.zip, *records[0], kLongest, false, where_);
-    auto order = text_of(bytes);
+    auto order = torch_text(bytes);
     file_.big_endian = order == "big";
     if (order != "big" && order != "little") {
       trouble("byteorder " + quote(order));

@@ -21,7 +21,7 @@ using Kind = PickleValue::Kind;
 constexpr uint64_t kMaxSpread = 64u << 20;
 
 /** What a rebuilding function is given: a view of a storage. */
-struct View {
+struct TensorView {
   std::string key;
   const TorchType* type = nullptr;  ///< of the values
   uint32_t storage_element = 1;
@@ -33,9 +33,9 @@ struct View {
   std::optional<int64_t> part_count;
 };
 
-class Reader {
+class TensorReader {
  public:
-  Reader(const TorchFile& file, std::string_view where)
+  TensorReader(const TorchFile& file, std::string_view where)
       : file_(file), pickle_(file.pickles[*file.main].pickle), where_(where) {}
 
   TorchTensors read() {
@@ -144,7 +144,7 @@ class Reader {
     return ref;
   }
 
-  std::optional<View> view_of(PickleRef ref, std::string& problem) const {
+  std::optional<TensorView> view_of(PickleRef ref, std::string& problem) const {
     ref = unwrap(ref);
     auto function = at(at(ref).items[0]).text;
     auto arguments = at(ref).items[1];
@@ -161,7 +161,7 @@ class Reader {
       problem = fmt::format("{}", function);
       return std::nullopt;
     }
-    View view;
+    TensorView view;
     if (items.size() < 4 || !storage(items[0], view)) {
       refuse("torch.malformed",
              "a storage, an offset, sizes and strides",
@@ -227,7 +227,7 @@ class Reader {
   }
 
   // ('storage', type, key, location, count [, view or None])
-  bool storage(PickleRef ref, View& view) const {
+  bool storage(PickleRef ref, TensorView& view) const {
     if (at(ref).kind != Kind::persistent) {
       return false;
     }
@@ -256,7 +256,7 @@ class Reader {
                                          : std::string(at(ref).text);
   }
 
-  std::optional<View> tar_view(PickleRef ref) const {
+  std::optional<TensorView> tar_view(PickleRef ref) const {
     auto tensor = file_.tensors.find(key(at(ref).items[0]));
     auto type = tensor == file_.tensors.end()
                     ? file_.storage_types.end()
@@ -266,7 +266,7 @@ class Reader {
              "a tensor and its storage in the tar",
              describe(pickle_, ref));
     }
-    View view;
+    TensorView view;
     view.key = tensor->second.storage;
     view.type = torch_storage_type(type->second);
     view.storage_element = view.type->bytes;
@@ -279,7 +279,7 @@ class Reader {
   }
 
   // The storage is there, as large as stated, and holds the view.
-  void hold(View& view) {
+  void hold(TensorView& view) {
     auto entry = file_.storages.find(view.key);
     if (entry == file_.storages.end()) {
       refuse("torch.storage",
@@ -316,7 +316,7 @@ class Reader {
     push(view, storage, start);
   }
 
-  void hold_shape(const View& view, uint64_t count) const {
+  void hold_shape(const TensorView& view, uint64_t count) const {
     auto outside = [&] {
       refuse("torch.view",
              fmt::format("a view within {} elements", count),
@@ -347,7 +347,7 @@ class Reader {
   }
 
   // Row after row: an axis of one value may have any stride.
-  static bool in_order(const View& view) {
+  static bool in_order(const TensorView& view) {
     int64_t stride = 1;
     for (size_t i = view.shape.size(); i-- > 0;) {
       if (view.shape[i] == 0) {
@@ -361,7 +361,9 @@ class Reader {
     return true;
   }
 
-  void push(const View& view, const TorchStorage& storage, uint64_t start) {
+  void push(const TensorView& view,
+            const TorchStorage& storage,
+            uint64_t start) {
     TensorInfo info;
     info.name = name_;
     info.dtype = *view.type->type;
@@ -438,7 +440,7 @@ TorchTensors parse_torch(std::span<const std::byte> bytes,
          "a whole pickle",
          pickle.problem);
   }
-  return Reader(file, where).read();
+  return TensorReader(file, where).read();
 }
 
 TorchTensors read_torch(const std::filesystem::path& path) {

@@ -30,7 +30,7 @@ constexpr std::array kDtypes = {
     T{"uint8", 1, DType::u8},
 };
 
-constexpr std::array kStorages = {
+constexpr std::array kStorageTypes = {
     T{"BFloat16Storage", 2, DType::bf16},
     T{"BoolStorage", 1, DType::boolean},
     T{"ByteStorage", 1, DType::u8},
@@ -64,7 +64,7 @@ const TorchType* torch_dtype(std::string_view name) {
 }
 
 const TorchType* torch_storage_type(std::string_view name) {
-  return find(kStorages, name);
+  return find(kStorageTypes, name);
 }
 
 }  // namespace assay

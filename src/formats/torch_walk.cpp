@@ -14,7 +14,7 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr size_t kMaxVisits = 4u << 20;
-constexpr size_t kMaxDepth = 64;
+constexpr size_t kMaxWalk = 64;
 
 /** Under which trainers keep the model, the likeliest first. */
 constexpr std::array<std::string_view, 10> kModelKeys = {"state_dict",
@@ -48,10 +48,10 @@ class Walker {
     while (!open_.empty()) {
       auto [ref, part] = open_.back();
       open_.pop_back();
-      if (++visits_ > kMaxVisits || parts_[part].depth > kMaxDepth) {
+      if (++visits_ > kMaxVisits || parts_[part].depth > kMaxWalk) {
         fail("torch.malformed",
              std::string(where_),
-             fmt::format("at most {} values, {} deep", kMaxVisits, kMaxDepth),
+             fmt::format("at most {} values, {} deep", kMaxVisits, kMaxWalk),
              "more: the values refer to each other");
       }
       if (is_tensor_(ref)) {

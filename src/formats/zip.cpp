@@ -15,7 +15,7 @@
 namespace assay {
 namespace {
 
-using Kind = ZipOddity::Kind;
+using OddityKind = ZipOddity::Kind;
 using namespace zip_parts;
 
 constexpr uint32_t kLocal = 0x04034b50;
@@ -77,9 +77,9 @@ bool safe_name(std::string_view name) {
   return true;
 }
 
-class Reader {
+class ZipReader {
  public:
-  Reader(Bytes bytes, std::string_view where) : file_(bytes), where_(where) {
+  ZipReader(Bytes bytes, std::string_view where) : file_(bytes), where_(where) {
     zip_.bytes = bytes;
   }
 
@@ -105,7 +105,7 @@ class Reader {
          std::move(actual));
   }
 
-  void odd(Kind kind,
+  void odd(OddityKind kind,
            std::string_view entry,
            uint64_t offset,
            std::string detail) {
@@ -150,20 +150,20 @@ class Reader {
     uint64_t comment = file_.u16(end + 20);
     auto rest = file_.size() - end - kEndSize;
     if (comment > rest) {
-      odd(Kind::directory_differs,
+      odd(OddityKind::directory_differs,
           "",
           end + 20,
           fmt::format(
               "a comment of {} bytes where {} are left", comment, rest));
     } else if (comment < rest) {
-      odd(Kind::trailing,
+      odd(OddityKind::trailing,
           "",
           end + kEndSize + comment,
           fmt::format("{} bytes after the end", rest - comment));
     }
     if (comment > 0 && rest > 0) {
       auto text = file_.text(end + kEndSize, std::min(comment, rest));
-      odd(Kind::comment, "", end + kEndSize, quote(text));
+      odd(OddityKind::comment, "", end + kEndSize, quote(text));
     }
   }
 
@@ -189,7 +189,7 @@ class Reader {
     if (differs(directory.count, wide.count, 0xffff) ||
         differs(directory.size, wide.size, kSee64) ||
         differs(directory.offset, wide.offset, kSee64)) {
-      odd(Kind::directory_differs,
+      odd(OddityKind::directory_differs,
           "",
           at,
           fmt::format("{} entries in {} bytes at {} in one end record, {} in "
@@ -218,7 +218,7 @@ class Reader {
       bool shifted =
           size <= at && size >= kCentralSize && file_.is(at - size, kCentral);
       if (leads || shifted) {
-        odd(Kind::second_directory, "", at, "another end record");
+        odd(OddityKind::second_directory, "", at, "another end record");
         return;
       }
     }
@@ -237,7 +237,7 @@ class Reader {
     if (directory.size == 0 || directory.offset == before_end) {
       return before_end;
     }
-    odd(Kind::directory_differs,
+    odd(OddityKind::directory_differs,
         "",
         directory.limit,
         fmt::format("a directory stated at {} that would end at {}",
@@ -269,7 +269,7 @@ class Reader {
     }
     directory_end_ = at;
     if (zip_.entries.size() != directory.count) {
-      odd(Kind::directory_differs,
+      odd(OddityKind::directory_differs,
           "",
           directory.limit,
           fmt::format("{} entries stated, {} listed",
@@ -307,7 +307,7 @@ class Reader {
                        ? file_.size()
                        : fields.header + shift_;
     if (fields.unicode_name && *fields.unicode_name != fields.name) {
-      odd(Kind::name_differs,
+      odd(OddityKind::name_differs,
           entry.name,
           at,
           "Unicode path " + quote(*fields.unicode_name));
@@ -349,13 +349,13 @@ class Reader {
   void look_at_local(ZipEntry& entry) {
     auto at = entry.header;
     if (!file_.holds(at, kLocalSize) || !file_.is(at, kLocal)) {
-      odd(Kind::unreachable, entry.name, at, "no local header there");
+      odd(OddityKind::unreachable, entry.name, at, "no local header there");
       return;
     }
     uint64_t name = file_.u16(at + 26);
     uint64_t extra = file_.u16(at + 28);
     if (!file_.holds(at + kLocalSize, name + extra)) {
-      odd(Kind::unreachable, entry.name, at, "its name leaves the file");
+      odd(OddityKind::unreachable, entry.name, at, "its name leaves the file");
       return;
     }
     Fields fields{file_.u16(at + 6),
@@ -370,7 +370,7 @@ class Reader {
     entry.data = at + kLocalSize + name + extra;
     entry.reachable = file_.holds(entry.data, entry.packed);
     if (!entry.reachable) {
-      odd(Kind::unreachable,
+      odd(OddityKind::unreachable,
           entry.name,
           entry.data,
           fmt::format("{} bytes in a file of {}", entry.packed, file_.size()));
@@ -380,14 +380,14 @@ class Reader {
 
   void compare(const ZipEntry& entry, const Fields& local) {
     if (local.name != entry.name) {
-      odd(Kind::name_differs,
+      odd(OddityKind::name_differs,
           entry.name,
           entry.header,
           quote(local.name) + " in its local header");
     }
     auto hold = [&](std::string_view what, uint64_t here, uint64_t there) {
       if (here != there) {
-        odd(Kind::field_differs,
+        odd(OddityKind::field_differs,
             entry.name,
             entry.header,
             fmt::format("{} {} in its local header, {} in the directory",
@@ -414,16 +414,16 @@ class Reader {
 
   void judge(const ZipEntry& entry) {
     if (!safe_name(entry.name)) {
-      odd(Kind::unsafe_name, entry.name, entry.header, quote(entry.name));
+      odd(OddityKind::unsafe_name, entry.name, entry.header, quote(entry.name));
     }
     if (is_encrypted(entry.flags)) {
-      odd(Kind::encrypted,
+      odd(OddityKind::encrypted,
           entry.name,
           entry.header,
           fmt::format("flags 0x{:04x}", entry.flags));
     }
     if (entry.method != kStored && entry.method != kDeflate) {
-      odd(Kind::unknown_method,
+      odd(OddityKind::unknown_method,
           entry.name,
           entry.header,
           fmt::format("method {}", entry.method));
@@ -434,10 +434,10 @@ class Reader {
         entry.size / kDeflateRatio > entry.packed ||
         (entry.method == kStored && !encrypted && entry.size != entry.packed);
     if (impossible) {
-      odd(Kind::impossible_ratio, entry.name, entry.header, sizes);
+      odd(OddityKind::impossible_ratio, entry.name, entry.header, sizes);
     } else if (entry.size >= kExtremeSize &&
                entry.size / kExtremeRatio >= entry.packed) {
-      odd(Kind::extreme_ratio, entry.name, entry.header, sizes);
+      odd(OddityKind::extreme_ratio, entry.name, entry.header, sizes);
     }
   }
 
@@ -446,7 +446,7 @@ class Reader {
     for (const auto& entry : zip_.entries) {
       auto [first, fresh] = seen.emplace(entry.name, entry.header);
       if (!fresh) {
-        odd(Kind::duplicate_name,
+        odd(OddityKind::duplicate_name,
             entry.name,
             entry.header,
             fmt::format("also at byte {}", first->second));
@@ -486,7 +486,7 @@ class Reader {
     }
     auto length = descriptor_length(entry);
     if (length == 0) {
-      odd(Kind::field_differs,
+      odd(OddityKind::field_differs,
           entry.name,
           end,
           "no data descriptor that agrees with the directory");
@@ -517,12 +517,12 @@ class Reader {
 
   void hold_place(std::string_view entry, uint64_t start, uint64_t end) {
     if (start < end) {
-      odd(Kind::overlap,
+      odd(OddityKind::overlap,
           entry,
           start,
           fmt::format("what lies before ends at byte {}", end));
     } else if (start > end) {
-      odd(end == 0 ? Kind::prefix : Kind::gap,
+      odd(end == 0 ? OddityKind::prefix : OddityKind::gap,
           entry,
           end,
           fmt::format("{} bytes", start - end));
@@ -549,42 +549,42 @@ bool starts_as_zip(Bytes bytes) {
 }
 
 Zip read_zip(Bytes bytes, std::string_view where) {
-  return Reader(bytes, where).read();
+  return ZipReader(bytes, where).read();
 }
 
 std::string_view name(ZipOddity::Kind kind) {
   switch (kind) {
-    case Kind::name_differs:
+    case OddityKind::name_differs:
       return "name differs";
-    case Kind::field_differs:
+    case OddityKind::field_differs:
       return "field differs";
-    case Kind::duplicate_name:
+    case OddityKind::duplicate_name:
       return "duplicate name";
-    case Kind::unsafe_name:
+    case OddityKind::unsafe_name:
       return "unsafe name";
-    case Kind::encrypted:
+    case OddityKind::encrypted:
       return "encrypted";
-    case Kind::unknown_method:
+    case OddityKind::unknown_method:
       return "unknown method";
-    case Kind::unreachable:
+    case OddityKind::unreachable:
       return "unreachable";
-    case Kind::overlap:
+    case OddityKind::overlap:
       return "overlap";
-    case Kind::gap:
+    case OddityKind::gap:
       return "gap";
-    case Kind::prefix:
+    case OddityKind::prefix:
       return "prefix";
-    case Kind::trailing:
+    case OddityKind::trailing:
       return "trailing data";
-    case Kind::comment:
+    case OddityKind::comment:
       return "comment";
-    case Kind::directory_differs:
+    case OddityKind::directory_differs:
       return "directory differs";
-    case Kind::second_directory:
+    case OddityKind::second_directory:
       return "second directory";
-    case Kind::impossible_ratio:
+    case OddityKind::impossible_ratio:
       return "impossible ratio";
-    case Kind::extreme_ratio:
+    case OddityKind::extreme_ratio:
       return "extreme ratio";
   }
   return "";

@@ -22,7 +22,7 @@ struct Vocabulary {
   std::map<int64_t, std::string> text_of;
 };
 
-const Json* field(const Json& object, std::string_view name) {
+const Json* tokenizer_field(const Json& object, std::string_view name) {
   if (!object.is_object()) {
     return nullptr;
   }
@@ -113,7 +113,7 @@ std::string token_text(const Json& value) {
   if (value.is_string()) {
     return value.get<std::string>();
   }
-  const auto* content = field(value, "content");
+  const auto* content = tokenizer_field(value, "content");
   return content != nullptr && content->is_string()
              ? content->get<std::string>()
              : "";
@@ -121,10 +121,10 @@ std::string token_text(const Json& value) {
 
 std::vector<int64_t> ids_in(const Json& config, std::string_view name) {
   std::vector<int64_t> ids;
-  const auto* value = field(config, name);
+  const auto* value = tokenizer_field(config, name);
   if (value == nullptr) {
-    const auto* inner = field(config, "text_config");
-    value = inner != nullptr ? field(*inner, name) : nullptr;
+    const auto* inner = tokenizer_field(config, "text_config");
+    value = inner != nullptr ? tokenizer_field(*inner, name) : nullptr;
   }
   if (value != nullptr && value->is_number_integer()) {
     ids.push_back(value->get<int64_t>());
@@ -146,7 +146,8 @@ void add_specials(const ModelFiles& model,
                   TokenizerSummary& summary) {
   for (std::string name : {"bos", "eos", "pad", "unk"}) {
     std::vector<TokenizerSummary::Special> found;
-    if (const auto* value = field(model.tokenizer_config, name + "_token")) {
+    if (const auto* value =
+            tokenizer_field(model.tokenizer_config, name + "_token")) {
       auto text = token_text(*value);
       auto id = vocabulary.id_of.find(text);
       if (!text.empty()) {
@@ -241,7 +242,8 @@ TokenizerSummary summarize_tokenizer(const ModelFiles& model,
     if (!model.tokenizer_json.empty()) {
       Vocabulary vocabulary;
       read_tokenizer_json(model.tokenizer_json, summary, vocabulary);
-      if (const auto* kind = field(model.tokenizer_config, "tokenizer_class")) {
+      if (const auto* kind =
+              tokenizer_field(model.tokenizer_config, "tokenizer_class")) {
         summary.kind = kind->is_string() ? kind->get<std::string>() : "";
       }
       add_specials(model, config, vocabulary, summary);

@@ -11,7 +11,7 @@ namespace assay::kernels {
 namespace {
 
 // Below this many multiplications a second thread costs more than it gives.
-constexpr size_t kWorthSharing = 1 << 15;
+constexpr size_t kWorthThreads = 1 << 15;
 // Pieces are no smaller than this, since each starts new streams of memory,
 // unless threads would be idle; and no more than kPieces a thread.
 constexpr size_t kPieceWork = 1 << 17;
@@ -58,7 +58,7 @@ std::byte* pack_rows(const PackPlan& plan,
   auto* to =
       reinterpret_cast<std::byte*>(memory.bytes(plan.sources.size() * size));
   auto pack_at = [&](size_t i) { pack_one(plan.sources[i], to + i * size); };
-  if (plan.sources.size() * columns < kWorthSharing) {
+  if (plan.sources.size() * columns < kWorthThreads) {
     for (size_t i = 0; i < plan.sources.size(); ++i) {
       pack_at(i);
     }
@@ -86,7 +86,7 @@ std::vector<Piece> split(std::span<const Product> products) {
   }
   const auto threads = static_cast<size_t>(pool_threads());
   const size_t all =
-      work < kWorthSharing
+      work < kWorthThreads
           ? 1
           : std::clamp(work / kPieceWork, threads, threads * kPieces);
   const size_t wanted = (all + products.size() - 1) / products.size();
@@ -193,7 +193,7 @@ void multiply(std::span<const Product> products,
 void decode_rows(const Matrix& w, std::span<const size_t> ids, float* out) {
   const Kernels& k = kernels();
   auto decode_one = [&](size_t i) { k.decode(w, ids[i], out + i * w.columns); };
-  if (ids.size() * w.columns < kWorthSharing) {
+  if (ids.size() * w.columns < kWorthThreads) {
     for (size_t i = 0; i < ids.size(); ++i) {
       decode_one(i);
     }

@@ -21,7 +21,7 @@ constexpr size_t kConnections = 32;  // each stream holds a thread
 constexpr int kMaxStreams = 16;      // of subscriptions
 constexpr std::chrono::seconds kKeepAlive(10);
 
-std::string text_of(const Json& message) {
+std::string header_text(const Json& message) {
   return message.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -61,11 +61,11 @@ class Outbox {
 };
 
 http::Reply json_reply(const Json& body, int status) {
-  return {status, "application/json", text_of(body)};
+  return {status, "application/json", header_text(body)};
 }
 
 std::string event(const Json& message) {
-  return fmt::format("event: message\ndata: {}\n\n", text_of(message));
+  return fmt::format("event: message\ndata: {}\n\n", header_text(message));
 }
 
 http::Reply event_stream() {

@@ -22,7 +22,7 @@ const Json& member(const Json& object, const char* name) {
   return entry == object.end() ? kNone : *entry;
 }
 
-std::string text_of(const Json& params, const char* name) {
+std::string argument_text(const Json& params, const char* name) {
   const auto& value = member(params, name);
   if (!value.is_string()) {
     throw ProtocolError(kInvalidParams,
@@ -192,12 +192,12 @@ Json Server::dispatch(Request& request) {
     return Json::object();
   }
   if (!modern && method == "logging/setLevel" && definition_.logging) {
-    text_of(request.params, "level");
+    argument_text(request.params, "level");
     return Json::object();
   }
   if (!modern && definition_.subscriptions &&
       (method == "resources/subscribe" || method == "resources/unsubscribe")) {
-    text_of(request.params, "uri");
+    argument_text(request.params, "uri");
     return Json::object();
   }
   if (method == "tools/list") {
@@ -240,7 +240,7 @@ Json Server::dispatch(Request& request) {
 
 // A version that is not spoken is answered with the newest that is.
 Json Server::initialize(const Request& request) const {
-  auto asked = text_of(request.params, "protocolVersion");
+  auto asked = argument_text(request.params, "protocolVersion");
   auto version =
       is_legacy_version(asked) ? asked : std::string(kLegacyVersions.front());
   return {{"protocolVersion", version},
@@ -294,7 +294,7 @@ Json Server::list_tools() const {
 }
 
 Json Server::call_tool(Request& request) const {
-  auto name = text_of(request.params, "name");
+  auto name = argument_text(request.params, "name");
   const auto* tool = definition_.find_tool(name);
   if (tool == nullptr) {
     throw ProtocolError(kInvalidParams, "unknown tool " + Json(name).dump());
@@ -335,7 +335,7 @@ Json Server::list_resources() const {
 }
 
 Json Server::read_resource(const Request& request) const {
-  auto uri = text_of(request.params, "uri");
+  auto uri = argument_text(request.params, "uri");
   for (const auto& resource : definition_.resources()) {
     if (resource.uri == uri) {
       return contents(uri, resource.mime_type, resource.read());
@@ -367,7 +367,7 @@ Json Server::list_prompts() const {
 }
 
 Json Server::get_prompt(Request& request) const {
-  auto name = text_of(request.params, "name");
+  auto name = argument_text(request.params, "name");
   auto prompt = std::ranges::find(definition_.prompts, name, &Prompt::name);
   if (prompt == definition_.prompts.end()) {
     throw ProtocolError(kInvalidParams, "unknown prompt " + Json(name).dump());

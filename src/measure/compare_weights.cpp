@@ -16,9 +16,9 @@ namespace mx = mlx::core;
 namespace {
 
 // Elements that are compared at once.
-constexpr size_t kElements = size_t{1} << 22;
+constexpr size_t kCompared = size_t{1} << 22;
 
-struct Sums {
+struct WeightSums {
   double a = 0, b = 0, product = 0, difference = 0;
   double max_abs = 0;
 };
@@ -31,7 +31,7 @@ double sum_rows(const mx::array& rows) {
   return total;
 }
 
-void add_rows(const mx::array& a, const mx::array& b, Sums& sums) {
+void add_rows(const mx::array& a, const mx::array& b, WeightSums& sums) {
   // NaN in the same place, and infinities of one sign, are no difference.
   auto same = mx::logical_or(mx::equal(a, b),
                              mx::logical_and(mx::isnan(a), mx::isnan(b)));
@@ -57,13 +57,13 @@ void add_rows(const mx::array& a, const mx::array& b, Sums& sums) {
   sums.max_abs = std::max(sums.max_abs, largest);
 }
 
-Sums compare_values(const mx::array& a, const mx::array& b) {
+WeightSums compare_values(const mx::array& a, const mx::array& b) {
   int width = a.ndim() == 0 ? 1 : a.shape(-1);
   auto x = mx::reshape(a, {-1, width});
   auto y = mx::reshape(b, {-1, width});
   auto most = static_cast<int>(
-      std::max<size_t>(1, kElements / static_cast<size_t>(width)));
-  Sums sums;
+      std::max<size_t>(1, kCompared / static_cast<size_t>(width)));
+  WeightSums sums;
   for (int first = 0; first < x.shape(0); first += most) {
     int stop = std::min(first + most, x.shape(0));
     auto rows = [&](const mx::array& all) {
@@ -74,7 +74,7 @@ Sums compare_values(const mx::array& a, const mx::array& b) {
   return sums;
 }
 
-double relative(const Sums& sums) {
+double relative(const WeightSums& sums) {
   if (sums.difference == 0) {
     return 0;
   }
@@ -82,7 +82,7 @@ double relative(const Sums& sums) {
                     : std::numeric_limits<double>::infinity();
 }
 
-double cosine(const Sums& sums) {
+double cosine(const WeightSums& sums) {
   if (sums.max_abs == 0) {
     return 1;
   }

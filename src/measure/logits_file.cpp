@@ -22,7 +22,7 @@ using namespace measurement;
 namespace {
 
 constexpr const char* kLogits = "logits";
-constexpr const char* kTokens = "tokens";
+constexpr const char* kTokensName = "tokens";
 
 const TensorInfo* find(const SafetensorsHeader& header, const char* name) {
   for (const auto& tensor : header.tensors) {
@@ -125,12 +125,12 @@ LogitsReport write_logits(const fs::path& model,
   auto length = hidden.shape(0);
   auto vocab =
       loaded.model().logits(mx::slice(hidden, {0, 0}, {1, width})).shape(-1);
-  SafetensorsWriter writer(
-      output,
-      {{kLogits, DType::f32, {length, vocab}}, {kTokens, DType::i32, {length}}},
-      {{"format", "assay-logits"},
-       {"model", model.string()},
-       {"text", sample.text}});
+  SafetensorsWriter writer(output,
+                           {{kLogits, DType::f32, {length, vocab}},
+                            {kTokensName, DType::i32, {length}}},
+                           {{"format", "assay-logits"},
+                            {"model", model.string()},
+                            {"text", sample.text}});
   for (auto [first, count] : row_pieces(length, vocab)) {
     auto logits = mx::contiguous(logits_of(
         loaded.model(), mx::slice(hidden, {first, 0}, {first + count, width})));
@@ -157,18 +157,19 @@ bool is_logits_file(const fs::path& path) {
     return false;
   }
   auto header = read_safetensors(path);
-  return find(header, kLogits) != nullptr && find(header, kTokens) != nullptr;
+  return find(header, kLogits) != nullptr &&
+         find(header, kTokensName) != nullptr;
 }
 
 LogitsFile read_logits(const fs::path& path) {
   auto file = MappedFile(path);
   auto header = parse_safetensors(file.bytes(), file.size(), path.string());
   const auto* logits = find(header, kLogits);
-  const auto* tokens = find(header, kTokens);
+  const auto* tokens = find(header, kTokensName);
   if (logits == nullptr || tokens == nullptr) {
     refuse(path,
            "tensors \"logits\" and \"tokens\"",
-           fmt::format("no \"{}\"", logits == nullptr ? kLogits : kTokens));
+           fmt::format("no \"{}\"", logits == nullptr ? kLogits : kTokensName));
   }
   check_shapes(path, *logits, *tokens);
   auto data = [&file](const TensorInfo& tensor) {

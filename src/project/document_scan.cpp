@@ -48,12 +48,12 @@ struct Cursor {
   }
 };
 
-struct Fence {
+struct CodeFence {
   char letter = '`';
   size_t count = 3;
 };
 
-std::optional<Fence> fence_of(std::string_view rest) {
+std::optional<CodeFence> fence_of(std::string_view rest) {
   if (!rest.starts_with("```") && !rest.starts_with("~~~")) {
     return {};
   }
@@ -61,10 +61,10 @@ std::optional<Fence> fence_of(std::string_view rest) {
   auto count = std::min(rest.find_first_not_of(letter), rest.size());
   bool inline_code =
       letter == '`' && rest.find('`', count) != std::string_view::npos;
-  return inline_code ? std::nullopt : std::optional(Fence{letter, count});
+  return inline_code ? std::nullopt : std::optional(CodeFence{letter, count});
 }
 
-bool closes(std::string_view rest, const Fence& fence) {
+bool closes(std::string_view rest, const CodeFence& fence) {
   auto count = std::min(rest.find_first_not_of(fence.letter), rest.size());
   return count >= fence.count && trim(rest.substr(count)).empty();
 }
@@ -449,7 +449,7 @@ class Scanner {
   std::vector<Container> containers_;
   std::optional<size_t> paragraph_;  ///< its first line
   size_t paragraph_depth_ = 0;
-  std::optional<Fence> fence_;
+  std::optional<CodeFence> fence_;
   std::string html_end_;  ///< what ends the raw HTML; empty: none
 };
 

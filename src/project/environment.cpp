@@ -144,20 +144,20 @@ bool same_place(const fs::path& one, const fs::path& other) {
   return first == second;
 }
 
-struct Recorded {
+struct RecordedEnvironment {
   Interpreter interpreter;
   std::string at;
   Packages packages;
 };
 
-std::optional<Recorded> read_recorded(const Store& store) {
+std::optional<RecordedEnvironment> read_recorded(const Store& store) {
   auto text = store.read(kNotesFile);
   if (!text) {
     return {};
   }
   try {
     auto json = parse_json(*text, kNotesFile);
-    Recorded recorded;
+    RecordedEnvironment recorded;
     recorded.at = json.at("at").get<std::string>();
     recorded.interpreter = {json.at("executable").get<std::string>(),
                             json.at("prefix").get<std::string>(),

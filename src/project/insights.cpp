@@ -65,7 +65,7 @@ bool speaks_of_failure(std::string_view title) {
          lower.find("did not work") != std::string::npos;
 }
 
-constexpr std::string_view kDecision = "decision";
+constexpr std::string_view kDecisionWord = "decision";
 
 class Collector {
  public:
@@ -109,7 +109,7 @@ class Collector {
     if (decision_level_ != 0 && heading.level > decision_level_) {
       return;
     }
-    bool decision = to_lower(heading.title).starts_with(kDecision);
+    bool decision = to_lower(heading.title).starts_with(kDecisionWord);
     decision_level_ = decision ? heading.level : 0;
     if (failed_level_ != 0 && heading.level > failed_level_ && !decision) {
       add(heading.title, heading.line);

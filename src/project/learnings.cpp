@@ -86,7 +86,7 @@ constexpr std::string_view kDecisionsTitle = "Decisions";
 constexpr std::array<std::string_view, 4> kFields = {
     "Date", "Rationale", "Trade-off", "Validation"};
 
-std::string& field(Decision& decision, size_t index) {
+std::string& field_at(Decision& decision, size_t index) {
   std::array<std::string*, 4> members = {&decision.date,
                                          &decision.rationale,
                                          &decision.trade_off,
@@ -102,8 +102,8 @@ std::vector<std::string> decision_lines(Decision decision) {
   std::vector<std::string> lines = {
       fmt::format("### {}{}", kTitlePrefix, trim(decision.title)), ""};
   for (size_t index = 0; index < kFields.size(); ++index) {
-    auto text =
-        fmt::format("**{}**: {}", kFields[index], trim(field(decision, index)));
+    auto text = fmt::format(
+        "**{}**: {}", kFields[index], trim(field_at(decision, index)));
     auto item = item_lines(text);
     lines.insert(lines.end(), item.begin(), item.end());
   }
@@ -141,7 +141,7 @@ std::optional<std::string_view> item_value(std::string_view line,
 std::string* named_field(DecisionView& view, std::string_view line) {
   for (size_t which = 0; which < kFields.size(); ++which) {
     if (item_value(line, kFields[which])) {
-      return &field(view.decision, which);
+      return &field_at(view.decision, which);
     }
   }
   if (item_value(line, "Superseded by")) {

@@ -58,7 +58,7 @@ std::string row(const Point& point) {
       markdown_cell(fmt::format("{} {}", run.time.substr(0, 10), run.id)));
 }
 
-constexpr std::string_view kHead =
+constexpr std::string_view kFirstLines =
     "| model | figure | value | spread | change | settings | conditions | "
     "command | run |";
 
@@ -69,7 +69,7 @@ Lines table_of(std::string_view kind, const std::vector<Series>& series) {
                              "`assay results list --kind {}` has all.",
                              markdown_cell(kind)),
                  "",
-                 std::string(kHead),
+                 std::string(kFirstLines),
                  "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"};
   for (const auto& one : series) {
     lines.push_back(row(one.newest()));

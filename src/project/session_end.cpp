@@ -14,7 +14,7 @@ namespace assay::project {
 namespace {
 
 // What Assay writes, or people write by its templates.
-constexpr std::array<std::string_view, 14> kDocuments = {
+constexpr std::array<std::string_view, 14> kOwnDocuments = {
     "README.md",
     "TODO.md",
     "AGENTS.md",
@@ -65,7 +65,7 @@ void write_block(Store& store, const SessionReport& report) {
 void commit(const Store& store, const SessionReport& report) {
   std::vector<std::string> words = {"add", "--"};
   std::error_code error;
-  for (auto document : kDocuments) {
+  for (auto document : kOwnDocuments) {
     bool there = std::filesystem::exists(store.root() / document, error);
     bool ignored =
         there &&

@@ -172,7 +172,7 @@ std::string single_line(std::string_view text) {
   return line;
 }
 
-std::string indent_of(std::string_view line) {
+std::string indent_text(std::string_view line) {
   return std::string(
       line.substr(0, std::min(line.find_first_not_of(" \t"), line.size())));
 }
@@ -182,7 +182,7 @@ size_t insert_task(Document& document, size_t place, std::string line) {
   std::vector<std::string> lines = {std::move(line)};
   auto is_list = [&](size_t index) {
     return document.lines()[index].kind == LineKind::item ||
-           !indent_of(document.line(index)).empty();
+           !indent_text(document.line(index)).empty();
   };
   // A list is set off from words; it goes on without a gap.
   bool spaced = place > 0 && !is_list(place - 1) &&
@@ -251,7 +251,7 @@ TaskView set_task(Store& store,
       auto own = document.line(task.line);
       // Below the words of the task: two columns are inside "- ", four inside
       // a numbered item.
-      auto indent = indent_of(own);
+      auto indent = indent_text(own);
       bool numbered = own[indent.size()] >= '0' && own[indent.size()] <= '9';
       document.insert(
           task.line + 1,

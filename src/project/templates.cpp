@@ -277,7 +277,7 @@ A script's first word says what it does; each has a row here.
 | --- | --- | --- |
 {tests})";
 
-constexpr std::string_view kEnvironment = R"(name: {name}
+constexpr std::string_view kEnvironmentText = R"(name: {name}
 channels:
   - conda-forge
 dependencies:
@@ -394,7 +394,7 @@ std::vector<TemplateFile> project_templates(std::string_view name,
           file("reference/DIAGNOSTICS.md", kDiagnostics),
           file("reference/RESULTS.md", kResults),
           file("test/README.md", kTests),
-          file("environment.yml", kEnvironment),
+          file("environment.yml", kEnvironmentText),
           file("requirements.txt", "{requirements}"),
           file(".gitignore", kIgnore),
           file("assay.toml", kSettings),

@@ -20,7 +20,7 @@ CheckReport on_base(const fs::path& adapter, const fs::path& base) {
   return checked(adapter, options);
 }
 
-bool has(const CheckReport& report, std::string_view id) {
+bool adapter_has(const CheckReport& report, std::string_view id) {
   return std::ranges::any_of(report.findings,
                              [&](const auto& one) { return one.id == id; });
 }
@@ -76,7 +76,8 @@ TEST_CASE("adapters fit the base that they were made for") {
 TEST_CASE("an adapter on another base") {
   auto other = fs::path(ASSAY_TEST_DIR) / "golden/arch/llama";
   CHECK(on_base(sound("peft-lora"), other).verdict == Verdict::findings);
-  CHECK(has(on_base(sound("peft-lora"), sound("sd1")), "adapter.base-target"));
+  CHECK(adapter_has(on_base(sound("peft-lora"), sound("sd1")),
+                    "adapter.base-target"));
   SoundCopy deep("peft-lora");
   Weights weights(deep.path / kPeft);
   for (const auto* half : {"A", "B"}) {
@@ -86,13 +87,13 @@ TEST_CASE("an adapter on another base") {
   }
   weights.save();
   auto report = on_base(deep.path, sound("llama"));
-  REQUIRE(has(report, "adapter.base-target"));
+  REQUIRE(adapter_has(report, "adapter.base-target"));
   CHECK(all_of(report).find("layer 7") != std::string::npos);
   SoundCopy wide("peft-lora");
   Weights shapes(wide.path / kPeft);
   shapes.reshape(kQ + ".lora_A.weight", {4, 48});
   shapes.save();
-  CHECK(has(on_base(wide.path, sound("llama")), "adapter.base-shape"));
+  CHECK(adapter_has(on_base(wide.path, sound("llama")), "adapter.base-shape"));
 }
 
 TEST_CASE("pairs") {
@@ -246,7 +247,7 @@ TEST_CASE("kohya's metadata and alphas, diffusers' metadata") {
   std::erase_if(weights.tensors,
                 [](const auto& one) { return one.first.ends_with(".alpha"); });
   weights.save();
-  CHECK(has(headers(rank.path), "adapter.alpha-absent"));
+  CHECK(adapter_has(headers(rank.path), "adapter.alpha-absent"));
   SoundCopy saved("diffusers-lora");
   Weights unet(saved.path / "pytorch_lora_weights.safetensors");
   unet.metadata["lora_adapter_metadata"] = R"({"unet.r": 16})";
@@ -272,7 +273,7 @@ TEST_CASE("other methods are named") {
   auto report = headers(copy.path);
   CAPTURE(all_of(report));
   CHECK(report.verdict == Verdict::sound);
-  CHECK(has(report, "adapter.method"));
+  CHECK(adapter_has(report, "adapter.method"));
 }
 
 TEST_CASE("an adapter that was never trained") {
@@ -284,6 +285,6 @@ TEST_CASE("an adapter that was never trained") {
     }
   }
   weights.save();
-  CHECK(has(checked(copy.path), "adapter.untrained"));
+  CHECK(adapter_has(checked(copy.path), "adapter.untrained"));
   is_sound(copy.path);  // headers do not show it
 }

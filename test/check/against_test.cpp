@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-fs::path golden(const std::string& name) {
+fs::path golden_for_against(const std::string& name) {
   return fs::path(ASSAY_TEST_DIR) / "golden/arch" / name;
 }
 
@@ -34,7 +34,7 @@ std::vector<Finding> against(const ModelCopy& model, const ModelCopy& good) {
   return findings;
 }
 
-std::string all_of(const std::vector<Finding>& findings) {
+std::string ids_against(const std::vector<Finding>& findings) {
   std::string text;
   for (const auto& finding : findings) {
     text += to_line(finding) + "\n";
@@ -48,7 +48,7 @@ void one(const std::vector<Finding>& findings,
          Severity severity,
          std::string_view expected,
          std::string_view actual) {
-  CAPTURE(all_of(findings));
+  CAPTURE(ids_against(findings));
   REQUIRE(findings.size() == 1);
   CHECK(findings[0].id == id);
   CHECK(findings[0].severity == severity);
@@ -59,25 +59,25 @@ void one(const std::vector<Finding>& findings,
 }  // namespace
 
 TEST_CASE("a model does not differ from itself, nor from its profile") {
-  for (const auto& entry : fs::directory_iterator(golden(""))) {
+  for (const auto& entry : fs::directory_iterator(golden_for_against(""))) {
     CAPTURE(entry.path().string());
     auto profile = profile_of(entry.path());
     CHECK(profile.findings.empty());
-    CHECK(all_of(compare_with(profile, profile)).empty());
+    CHECK(ids_against(compare_with(profile, profile)).empty());
     auto stored = profile_from_json(
         parse_json(to_text(to_json(profile)), "profile"), "profile");
-    CHECK(all_of(compare_with(profile, stored)).empty());
+    CHECK(ids_against(compare_with(profile, stored)).empty());
   }
   for (const auto* name : {"sd1", "flux", "sd3"}) {
     auto profile = profile_of(fs::path(ASSAY_TEST_DIR) / "sound" / name);
     CHECK(profile.tensors.size() >= 3);
-    CHECK(all_of(compare_with(profile, profile)).empty());
+    CHECK(ids_against(compare_with(profile, profile)).empty());
   }
 }
 
 TEST_CASE("transformers 4 and 5 write the same model in two spellings") {
   size_t compared = 0;
-  for (const auto& entry : fs::directory_iterator(golden(""))) {
+  for (const auto& entry : fs::directory_iterator(golden_for_against(""))) {
     auto older = entry.path() / "config.v4.json";
     if (!fs::exists(older)) {
       continue;
@@ -90,16 +90,16 @@ TEST_CASE("transformers 4 and 5 write the same model in two spellings") {
         parse_json(read_text(older), older.string());
     auto findings = compare_with(four, five);
     std::ranges::move(compare_with(five, four), std::back_inserter(findings));
-    CHECK(all_of(findings) == "");
+    CHECK(ids_against(findings) == "");
   }
   CHECK(compared > 10);
 }
 
 TEST_CASE("a GGUF of the model has the same config") {
   Good good;
-  auto gguf = profile_of(golden("llama") / "model.gguf");
-  auto findings = compare_with(gguf, profile_of(golden("llama")));
-  CAPTURE(all_of(findings));
+  auto gguf = profile_of(golden_for_against("llama") / "model.gguf");
+  auto findings = compare_with(gguf, profile_of(golden_for_against("llama")));
+  CAPTURE(ids_against(findings));
   CHECK(std::ranges::none_of(findings, [](const Finding& finding) {
     return finding.severity == Severity::error;
   }));
@@ -250,7 +250,7 @@ TEST_CASE("processors in both layouts are the same") {
               R"({"image_processor":
                   {"image_processor_type": "CLIPImageProcessorFast",
                    "image_mean": [0.5, 0.5, 0.5], "size": 224}})");
-  CHECK(all_of(against(model, good)).empty());
+  CHECK(ids_against(against(model, good)).empty());
   model.edit("processor_config.json", [](Json& json) {
     json["image_processor"]["image_mean"] = {0.5, 0.5, 0.4};
   });

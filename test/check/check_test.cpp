@@ -10,9 +10,12 @@
 
 #include "../inspect/model_copy.h"
 #include "fired.h"
+#include "sound_copy.h"
 
 using namespace assay;
+using assay::testing::all_of;
 using assay::testing::checked;
+using assay::testing::headers;
 using assay::testing::ModelCopy;
 namespace fs = std::filesystem;
 
@@ -35,20 +38,6 @@ bool ran(const CheckReport& report, std::string_view step) {
   auto entry = std::ranges::find(report.steps, step, &CheckStep::name);
   return entry != report.steps.end() &&
          entry->outcome != CheckStep::Outcome::skipped;
-}
-
-CheckReport headers(const fs::path& path) {
-  CheckOptions options;
-  options.headers_only = true;
-  return checked(path, options);
-}
-
-std::string all_of(const CheckReport& report) {
-  std::string text;
-  for (const auto& finding : report.findings) {
-    text += to_line(finding) + "\n";
-  }
-  return text;
 }
 
 /** A llama with a tokenizer for all its rows: sound by its headers. */

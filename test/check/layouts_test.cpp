@@ -43,7 +43,7 @@ struct ShapesFile {
   fs::path path;
 };
 
-bool has(const std::vector<Finding>& findings, std::string_view id) {
+bool layout_has(const std::vector<Finding>& findings, std::string_view id) {
   return std::ranges::any_of(findings,
                              [&](const auto& one) { return one.id == id; });
 }
@@ -71,14 +71,14 @@ TEST_CASE("LoHa: two products of one size and rank") {
                   {"m.hada_w2_b", {2, 6}},
                   {"m.alpha", {}}};
   CHECK(size_of(sound) == std::pair<int64_t, int64_t>(8, 6));
-  CHECK(!has(pairs_of(sound), "adapter.rank-mismatch"));
-  CHECK(!has(pairs_of(sound), "adapter.incomplete"));
+  CHECK(!layout_has(pairs_of(sound), "adapter.rank-mismatch"));
+  CHECK(!layout_has(pairs_of(sound), "adapter.incomplete"));
   auto broken = sound;
   broken["m.hada_w2_b"] = {3, 6};
-  CHECK(has(pairs_of(broken), "adapter.rank-mismatch"));
+  CHECK(layout_has(pairs_of(broken), "adapter.rank-mismatch"));
   broken = sound;
   broken.erase("m.hada_w2_a");
-  CHECK(has(pairs_of(broken), "adapter.incomplete"));
+  CHECK(layout_has(pairs_of(broken), "adapter.incomplete"));
   // With a core the first factor is turned round.
   Shapes core = {{"m.hada_w1_a", {2, 8}},
                  {"m.hada_w1_b", {2, 6}},
@@ -87,9 +87,9 @@ TEST_CASE("LoHa: two products of one size and rank") {
                  {"m.hada_t1", {2, 2, 3, 3}},
                  {"m.hada_t2", {2, 2, 3, 3}}};
   CHECK(size_of(core) == std::pair<int64_t, int64_t>(8, 6));
-  CHECK(!has(pairs_of(core), "adapter.rank-mismatch"));
+  CHECK(!layout_has(pairs_of(core), "adapter.rank-mismatch"));
   core.erase("m.hada_t2");
-  CHECK(has(pairs_of(core), "adapter.incomplete"));
+  CHECK(layout_has(pairs_of(core), "adapter.incomplete"));
 }
 
 TEST_CASE("LoKr: a Kronecker product of two matrices") {
@@ -97,13 +97,13 @@ TEST_CASE("LoKr: a Kronecker product of two matrices") {
                   {"m.lokr_w2_a", {16, 3}},
                   {"m.lokr_w2_b", {3, 32}}};
   CHECK(size_of(sound) == std::pair<int64_t, int64_t>(64, 64));
-  CHECK(!has(pairs_of(sound), "adapter.rank-mismatch"));
+  CHECK(!layout_has(pairs_of(sound), "adapter.rank-mismatch"));
   auto broken = sound;
   broken["m.lokr_w2_b"] = {4, 32};
-  CHECK(has(pairs_of(broken), "adapter.rank-mismatch"));
+  CHECK(layout_has(pairs_of(broken), "adapter.rank-mismatch"));
   broken = sound;
   broken.erase("m.lokr_w1");
-  CHECK(has(pairs_of(broken), "adapter.incomplete"));
+  CHECK(layout_has(pairs_of(broken), "adapter.incomplete"));
 }
 
 TEST_CASE("a UNet's modules have their original names too") {
@@ -164,7 +164,7 @@ TEST_CASE("target_modules as a regular expression") {
   copy.set("adapter_config.json", "target_modules", ".*\\.(q_proj|v_proj)$");
   testing::names(copy, "adapter.target-unlisted");
   copy.set("adapter_config.json", "target_modules", "(?!x).*");
-  CHECK(has(headers(copy.path).findings, "adapter.pattern-unread"));
+  CHECK(layout_has(headers(copy.path).findings, "adapter.pattern-unread"));
 }
 
 TEST_CASE("one width runs through Wan, Lumina and PixArt") {
@@ -181,7 +181,7 @@ TEST_CASE("one width runs through Wan, Lumina and PixArt") {
                 {"blocks.0.ffn.0.weight", {48, 32}},
                 {"blocks.0.ffn.2.weight", {32, 48}}};
   ShapesFile sound(wan);
-  CHECK(!has(headers(sound.path).findings, "checkpoint.disagreement"));
+  CHECK(!layout_has(headers(sound.path).findings, "checkpoint.disagreement"));
   for (const auto* name : {"time_projection.1.weight",
                            "head.head.weight",
                            "blocks.0.ffn.2.weight",
@@ -191,9 +191,10 @@ TEST_CASE("one width runs through Wan, Lumina and PixArt") {
     broken[name].front() += 8;
     ShapesFile file(broken);
     CAPTURE(name);
-    CHECK(has(headers(file.path).findings, "checkpoint.disagreement"));
+    CHECK(layout_has(headers(file.path).findings, "checkpoint.disagreement"));
   }
   wan.erase("text_embedding.2.weight");
   ShapesFile missing(wan);
-  CHECK(has(headers(missing.path).findings, "checkpoint.tensor-missing"));
+  CHECK(
+      layout_has(headers(missing.path).findings, "checkpoint.tensor-missing"));
 }

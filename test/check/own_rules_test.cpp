@@ -20,8 +20,9 @@ namespace {
 const std::map<std::string, std::string> kNames = {
     {"embed", "*embed_tokens.weight"}};
 
-struct Llama : ModelCopy {
-  Llama() : ModelCopy("llama"), profile(profile_of(path)), view(profile) {}
+struct OwnRulesLlama : ModelCopy {
+  OwnRulesLlama()
+      : ModelCopy("llama"), profile(profile_of(path)), view(profile) {}
 
   Json value(const std::string& text) const {
     return Expression(text).value({view, kNames});
@@ -60,7 +61,7 @@ std::string rules_with(const std::string& check, const std::string& more = "") {
       .dump();
 }
 
-std::vector<Finding> run(const Llama& model,
+std::vector<Finding> run(const OwnRulesLlama& model,
                          const std::string& check,
                          const std::string& more = "") {
   return run_rules(rules_from_text(rules_with(check, more), "own.json"),
@@ -70,7 +71,7 @@ std::vector<Finding> run(const Llama& model,
 }  // namespace
 
 TEST_CASE("expressions over fields, shapes, types and counts") {
-  Llama model;
+  OwnRulesLlama model;
   for (const auto* holds :
        {"hidden_size == shape(embed)[1]",
         "shape(embed) == [vocab_size, hidden_size]",
@@ -146,7 +147,7 @@ TEST_CASE("expressions are bounded") {
 }
 
 TEST_CASE("what has no value does not hold") {
-  Llama model;
+  OwnRulesLlama model;
   for (const auto* text : {"no_such_field == 3",
                            "shape(no_such_tensor)[0] == 1",
                            "shape(embed)[2] == 1",
@@ -169,7 +170,7 @@ TEST_CASE("what has no value does not hold") {
 }
 
 TEST_CASE("a rule that does not hold is a finding with both sides") {
-  Llama model;
+  OwnRulesLlama model;
   CHECK(run(model, "hidden_size == shape(embed)[1]").empty());
   auto findings =
       run(model,
@@ -200,7 +201,7 @@ TEST_CASE("a file of rules is read strictly") {
 }
 
 TEST_CASE("check runs own rules as a step, and every report shows them") {
-  Llama model;
+  OwnRulesLlama model;
   auto file = model.path / "house.json";
   model.write("house.json", rules_with("hidden_size == 65"));
   CheckOptions options;
@@ -218,7 +219,7 @@ TEST_CASE("check runs own rules as a step, and every report shows them") {
 }
 
 TEST_CASE("new-check writes a check that runs, and tells of it") {
-  Llama model;
+  OwnRulesLlama model;
   auto folder = model.path / "project";
   fs::create_directories(folder);
   project::Store store(folder);

@@ -55,7 +55,7 @@ class Folder {
 
 using Names = std::vector<std::string>;
 
-bool has(const std::vector<Finding>& findings, std::string_view id) {
+bool scan_has(const std::vector<Finding>& findings, std::string_view id) {
   return std::ranges::any_of(findings,
                              [&](const auto& one) { return one.id == id; });
 }
@@ -119,7 +119,7 @@ TEST_CASE("links: followed once, never back up") {
   fs::create_directory_symlink(folder.path / "real/m", folder.path / "again");
   auto list = find_models(folder.path);
   CHECK(list.models.size() == 1);
-  CHECK(has(list.findings, "scan.loop"));
+  CHECK(scan_has(list.findings, "scan.loop"));
 }
 
 TEST_CASE("a scan is bounded, and says so") {
@@ -127,11 +127,14 @@ TEST_CASE("a scan is bounded, and says so") {
   folder.touch("1/2/3/4/config.json");
   folder.touch("a/config.json");
   folder.touch("b/config.json");
-  CHECK(has(find_models(folder.path, {.depth = 2}).findings, "scan.limit"));
-  CHECK(!has(find_models(folder.path).findings, "scan.limit"));
+  CHECK(
+      scan_has(find_models(folder.path, {.depth = 2}).findings, "scan.limit"));
+  CHECK(!scan_has(find_models(folder.path).findings, "scan.limit"));
   CHECK(folder.found({.models = 1}) == Names{"1/2/3/4"});
-  CHECK(has(find_models(folder.path, {.models = 1}).findings, "scan.limit"));
-  CHECK(has(find_models(folder.path, {.entries = 4}).findings, "scan.limit"));
+  CHECK(
+      scan_has(find_models(folder.path, {.models = 1}).findings, "scan.limit"));
+  CHECK(scan_has(find_models(folder.path, {.entries = 4}).findings,
+                 "scan.limit"));
 }
 
 TEST_CASE("reports come in order, and equal those of one thread") {

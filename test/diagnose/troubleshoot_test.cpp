@@ -27,12 +27,12 @@ bool ran(const Diagnosis& diagnosis, std::string_view name) {
   return found != nullptr && found->outcome != CheckStep::Outcome::skipped;
 }
 
-std::string told(const Diagnosis& diagnosis) {
+std::string told_of_trouble(const Diagnosis& diagnosis) {
   return to_json(diagnosis).dump(1);
 }
 
 void explains(const Diagnosis& diagnosis, std::string_view id) {
-  CAPTURE(told(diagnosis));
+  CAPTURE(told_of_trouble(diagnosis));
   REQUIRE(!diagnosis.suspects.empty());
   CHECK(diagnosis.suspects.front().finding.id == id);
   CHECK(diagnosis.suspects.front().weight == Weight::explains);
@@ -88,7 +88,7 @@ TEST_CASE("won't load: headers explain it, and nothing dearer runs") {
 TEST_CASE("won't load: a model that loads is said to load") {
   ModelCopy copy("llama");
   auto diagnosis = troubleshoot(Symptom::wont_load, copy.path);
-  CAPTURE(told(diagnosis));
+  CAPTURE(told_of_trouble(diagnosis));
   CHECK(ran(diagnosis, "values and inference"));
   CHECK(diagnosis.ruled_out.size() >= 2);
   auto absent = troubleshoot(Symptom::wont_load, "/nowhere/at/all");
@@ -105,7 +105,7 @@ TEST_CASE("out of memory: a context that cannot fit") {
   copy.edit_config(
       [](Json& json) { json["max_position_embeddings"] = 1'000'000'000; });
   diagnosis = troubleshoot(Symptom::oom, copy.path);
-  CAPTURE(told(diagnosis));
+  CAPTURE(told_of_trouble(diagnosis));
   CHECK(std::ranges::any_of(diagnosis.suspects, [](const auto& one) {
     return one.finding.id == "memory.context" && one.weight == Weight::explains;
   }));
@@ -115,7 +115,7 @@ TEST_CASE("slow: what the weights are stored in counts, and a run is timed") {
   ModelCopy copy("llama");
   TroubleshootOptions options{.all = true};
   auto diagnosis = troubleshoot(Symptom::slow, copy.path, options);
-  CAPTURE(told(diagnosis));
+  CAPTURE(told_of_trouble(diagnosis));
   CHECK(std::ranges::any_of(diagnosis.suspects, [](const auto& one) {
     return one.finding.id == "memory.float32";
   }));
@@ -130,7 +130,7 @@ TEST_CASE("wrong output: values that are no numbers") {
     tensors.at("lm_head.weight").fill(0);
   });
   auto diagnosis = troubleshoot(Symptom::wrong_output, copy.path);
-  CAPTURE(told(diagnosis));
+  CAPTURE(told_of_trouble(diagnosis));
   CHECK(std::ranges::any_of(diagnosis.suspects, [](const auto& one) {
     return one.finding.id == "tensor.all-zero" && one.weight >= Weight::likely;
   }));
@@ -143,7 +143,7 @@ TEST_CASE("wrong output: beside a model that works") {
       [](Json& json) { json["rope_parameters"]["rope_theta"] = 500000.0; });
   TroubleshootOptions options{.against = good.path};
   auto diagnosis = troubleshoot(Symptom::wrong_output, copy.path, options);
-  CAPTURE(told(diagnosis));
+  CAPTURE(told_of_trouble(diagnosis));
   REQUIRE(!diagnosis.suspects.empty());
   CHECK(diagnosis.suspects.front().finding.id == "against.value");
   // Only the numbers tell of other weights.
@@ -187,6 +187,6 @@ TEST_CASE("an answer is judged by its tokens") {
 TEST_CASE("a model without a module tree is not called sound") {
   SoundCopy copy("vae");
   auto diagnosis = troubleshoot(Symptom::wrong_output, copy.path);
-  CAPTURE(told(diagnosis));
+  CAPTURE(told_of_trouble(diagnosis));
   CHECK(diagnosis.verdict != Verdict::sound);
 }

@@ -12,7 +12,7 @@ using namespace assay_test;
 
 namespace {
 
-SafetensorsHeader parse(const std::string& file) {
+SafetensorsHeader parsed_header(const std::string& file) {
   return parse_safetensors(bytes_of(file), file.size(), "x.safetensors");
 }
 
@@ -37,7 +37,7 @@ std::string two(std::string_view first, std::string_view second) {
       .append("}}");
 }
 
-struct Malformed {
+struct MalformedSafetensors {
   const char* what;
   std::string file;
   const char* id;
@@ -46,7 +46,7 @@ struct Malformed {
 
 const std::string kGood = entry(R"("U8")", "[2]", "[0,2]");
 
-std::vector<Malformed> malformed_framing() {
+std::vector<MalformedSafetensors> malformed_framing() {
   return {
       {"empty file", "", "safetensors.truncated", "0 bytes"},
       {"seven bytes", "1234567", "safetensors.truncated", "7 bytes"},
@@ -126,7 +126,7 @@ std::vector<Malformed> malformed_framing() {
   };
 }
 
-std::vector<Malformed> malformed_entries() {
+std::vector<MalformedSafetensors> malformed_entries() {
   auto spoiled = [](std::string_view dtype,
                     std::string_view shape,
                     std::string_view offsets) {
@@ -297,10 +297,10 @@ std::vector<Malformed> malformed_entries() {
   };
 }
 
-void check_all(const std::vector<Malformed>& cases) {
+void check_all_safetensors(const std::vector<MalformedSafetensors>& cases) {
   for (const auto& test : cases) {
     CAPTURE(test.what);
-    auto finding = finding_of([&] { parse(test.file); });
+    auto finding = finding_of([&] { parsed_header(test.file); });
     CHECK(finding.id == test.id);
     auto line = to_line(finding);
     CAPTURE(line);
@@ -314,31 +314,33 @@ void check_all(const std::vector<Malformed>& cases) {
 TEST_CASE("a malformed safetensors frame is a finding") {
   auto cases = malformed_framing();
   CHECK(cases.size() >= 20);
-  check_all(cases);
+  check_all_safetensors(cases);
 }
 
 TEST_CASE("a malformed safetensors entry is a finding") {
   auto cases = malformed_entries();
   CHECK(cases.size() >= 35);
-  check_all(cases);
+  check_all_safetensors(cases);
 }
 
 TEST_CASE("a finding names file, byte, tensor and value") {
-  auto finding = finding_of(
-      [] { parse(raw_safetensors(entry(R"("U8")", "[2,-7]", "[0,2]"), 2)); });
+  auto finding = finding_of([] {
+    parsed_header(raw_safetensors(entry(R"("U8")", "[2,-7]", "[0,2]"), 2));
+  });
   // 8 bytes of length, then {"a":{"dtype":"U8","shape":[2,
   CHECK(finding.where == "x.safetensors: header byte 38, tensor 'a'");
   CHECK(finding.actual == "'-7'");
 
   // The JSON itself breaks within an entry.
-  finding = finding_of(
-      [] { parse(raw_safetensors(R"({"a":{"dtype":"U8"",shape":[2]}})", 2)); });
+  finding = finding_of([] {
+    parsed_header(raw_safetensors(R"({"a":{"dtype":"U8"",shape":[2]}})", 2));
+  });
   CHECK(finding.id == "safetensors.header-malformed");
   CHECK(finding.where.ends_with("tensor 'a'"));
 }
 
 TEST_CASE("metadata may be null, as MLX writes it where there is none") {
-  auto header = parse(
+  auto header = parsed_header(
       raw_safetensors(R"({"__metadata__":null,"a":{"dtype":"U8","shape":[2],)"
                       R"("data_offsets":[0,2]}})",
                       2));
@@ -353,7 +355,7 @@ TEST_CASE("a well-formed header gives absolute offsets, sorted") {
       R"( "a\u00e9":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
       R"( "empty":{"dtype":"I64","shape":[3,0],"data_offsets":[4,4]},)"
       R"( "__metadata__":{"format":"mlx"}}   )");
-  auto header = parse(raw_safetensors(json, 12));
+  auto header = parsed_header(raw_safetensors(json, 12));
   REQUIRE(header.tensors.size() == 3);
   CHECK(header.tensors[0].name == "aé");
   CHECK(header.tensors[0].offset == 8 + json.size());
@@ -367,11 +369,11 @@ TEST_CASE("a well-formed header gives absolute offsets, sorted") {
 }
 
 TEST_CASE("no tensors is a valid file, and packed types are counted in bits") {
-  CHECK(parse(raw_safetensors("{}", 0)).tensors.empty());
-  CHECK(parse(raw_safetensors(entry(R"("F4")", "[4]", "[0,2]"), 2))
+  CHECK(parsed_header(raw_safetensors("{}", 0)).tensors.empty());
+  CHECK(parsed_header(raw_safetensors(entry(R"("F4")", "[4]", "[0,2]"), 2))
             .tensors[0]
             .dtype == DType::f4);
-  CHECK(parse(raw_safetensors(entry(R"("F6_E3M2")", "[4]", "[0,3]"), 3))
+  CHECK(parsed_header(raw_safetensors(entry(R"("F6_E3M2")", "[4]", "[0,3]"), 3))
             .tensors[0]
             .bytes == 3);
 }
@@ -380,7 +382,7 @@ TEST_CASE("any prefix of a good file is refused") {
   auto file = raw_safetensors(kGood, 2);
   for (size_t size = 0; size < file.size(); ++size) {
     CAPTURE(size);
-    CHECK(finding_of([&] { parse(file.substr(0, size)); }).id != "");
+    CHECK(finding_of([&] { parsed_header(file.substr(0, size)); }).id != "");
   }
 }
 

@@ -59,7 +59,7 @@ std::string number(int64_t value) {
   return RawBytes().raw("\x8a\x08").put(value).text;
 }
 
-std::string numbers(const std::vector<int64_t>& values) {
+std::string torch_numbers(const std::vector<int64_t>& values) {
   std::string text = "(";
   for (auto value : values) {
     text += number(value);
@@ -79,8 +79,9 @@ struct RawTensor {
     return "\x80\x02}" + text_value("w") +
            "ctorch._utils\n_rebuild_tensor_v2\n((" + text_value("storage") +
            "ctorch\n" + type + "\n" + text_value("0") + text_value("cpu") +
-           number(count) + "tQ" + number(first) + numbers(shape) +
-           numbers(strides) + "\x89" + "ccollections\nOrderedDict\n)RtRs.";
+           number(count) + "tQ" + number(first) + torch_numbers(shape) +
+           torch_numbers(strides) + "\x89" +
+           "ccollections\nOrderedDict\n)RtRs.";
   }
   std::string file(size_t bytes) const {
     return RawZip()
@@ -95,7 +96,7 @@ TorchTensors parse(std::string_view bytes) {
   return parse_torch(bytes_of(bytes), "test");
 }
 
-std::string refusal(std::string_view bytes) {
+std::string torch_refusal(std::string_view bytes) {
   return finding_of([&] { parse(bytes); }).id;
 }
 
@@ -153,7 +154,7 @@ TEST_CASE("a view within its storage is read, one outside is refused") {
   auto spoiled = [](auto change) {
     RawTensor tensor;
     change(tensor);
-    return refusal(tensor.file(24));
+    return torch_refusal(tensor.file(24));
   };
   CHECK(spoiled([](auto& t) { t.first = 1; }) == "torch.view");
   CHECK(spoiled([](auto& t) { t.first = -1; }) == "torch.view");
@@ -174,31 +175,32 @@ TEST_CASE("a view within its storage is read, one outside is refused") {
 }
 
 TEST_CASE("the bytes of a storage are those that the pickle states") {
-  CHECK(refusal(RawTensor().file(23)) == "torch.storage");
-  CHECK(refusal(RawTensor().file(28)) == "torch.storage");
+  CHECK(torch_refusal(RawTensor().file(23)) == "torch.storage");
+  CHECK(torch_refusal(RawTensor().file(28)) == "torch.storage");
   RawTensor tensor;
   tensor.type = "DoubleStorage";
-  CHECK(refusal(tensor.file(24)) == "torch.storage");
+  CHECK(torch_refusal(tensor.file(24)) == "torch.storage");
   tensor.type = "FloatStorage";
   tensor.count = int64_t{1} << 62;
-  CHECK(refusal(tensor.file(24)) == "torch.storage");
+  CHECK(torch_refusal(tensor.file(24)) == "torch.storage");
   auto none = RawZip().add("a/data.pkl", RawTensor().pickle()).end();
-  CHECK(refusal(none) == "torch.storage");
+  CHECK(torch_refusal(none) == "torch.storage");
 }
 
 TEST_CASE("what is no checkpoint is told from what is a broken one") {
-  CHECK(refusal("\x80\x02}.") == "torch.no-tensors");
-  CHECK(refusal("\x80\x02}") == "torch.malformed");
-  CHECK(refusal("GARBAGE") == "torch.malformed");
-  CHECK(refusal("") == "torch.malformed");
-  CHECK(refusal(RawZip().add("a/version", "3\n").end()) == "torch.malformed");
-  CHECK(refusal(RawZip().add("data.pkl", "\x80\x02}.").end()) ==
+  CHECK(torch_refusal("\x80\x02}.") == "torch.no-tensors");
+  CHECK(torch_refusal("\x80\x02}") == "torch.malformed");
+  CHECK(torch_refusal("GARBAGE") == "torch.malformed");
+  CHECK(torch_refusal("") == "torch.malformed");
+  CHECK(torch_refusal(RawZip().add("a/version", "3\n").end()) ==
+        "torch.malformed");
+  CHECK(torch_refusal(RawZip().add("data.pkl", "\x80\x02}.").end()) ==
         "torch.malformed");
   auto twice = RawZip()
                    .add("a/data.pkl", "\x80\x02}.")
                    .add("a/DATA.pkl", "\x80\x02}.")
                    .end();
-  CHECK(refusal(twice) == "torch.malformed");
+  CHECK(torch_refusal(twice) == "torch.malformed");
 }
 
 TEST_CASE("every prefix of a checkpoint is refused, none crashes") {
@@ -207,7 +209,7 @@ TEST_CASE("every prefix of a checkpoint is refused, none crashes") {
     auto end = whole.find_last_not_of('\0');  // a tar is padded
     for (size_t length = 0; length + 600 < end; length += 7) {
       CAPTURE(length);
-      auto id = refusal(whole.substr(0, length));
+      auto id = torch_refusal(whole.substr(0, length));
       CHECK((id.starts_with("torch.") || id.starts_with("zip.")));
     }
   }
@@ -221,7 +223,7 @@ TEST_CASE("values that refer to each other without end are refused") {
             "h\x01uq\x01";
   }
   auto file = RawZip().add("a/data.pkl", text + ".").end();
-  CHECK(refusal(file) == "torch.malformed");
+  CHECK(torch_refusal(file) == "torch.malformed");
 }
 
 TEST_CASE("a folder with .bin weights opens, single and sharded") {

@@ -12,7 +12,7 @@
 
 using namespace assay;
 using namespace assay_test;
-using Kind = ZipOddity::Kind;
+using OddityKind = ZipOddity::Kind;
 
 namespace {
 
@@ -22,17 +22,17 @@ std::string text_of(const std::vector<std::byte>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-std::vector<Kind> oddities(std::string_view archive) {
-  std::vector<Kind> kinds;
+std::vector<OddityKind> oddities(std::string_view archive) {
+  std::vector<OddityKind> kinds;
   for (const auto& oddity : read_zip(bytes_of(archive), "test").oddities) {
     kinds.push_back(oddity.kind);
   }
   return kinds;
 }
 
-using Kinds = std::vector<Kind>;
+using Kinds = std::vector<OddityKind>;
 
-std::string refusal(std::string_view archive) {
+std::string zip_refusal(std::string_view archive) {
   return finding_of([&] { read_zip(bytes_of(archive), "test"); }).id;
 }
 
@@ -43,7 +43,7 @@ std::string unpack_refusal(std::string_view archive, uint64_t limit = kLimit) {
       .id;
 }
 
-RawZipEntry entry(std::string name, std::string data) {
+RawZipEntry zip_entry(std::string name, std::string data) {
   RawZipEntry made;
   made.name = std::move(name);
   made.data = std::move(data);
@@ -61,7 +61,7 @@ constexpr std::string_view kDeflated =
     "140000000800000021008a7e26912200000020000000050000000000000000000000"
     "80012c000000612f74776f504b0506000000000200020066000000710000000000";
 
-std::string from_hex(std::string_view hex) {
+std::string zip_from_hex(std::string_view hex) {
   std::string bytes;
   for (size_t i = 0; i + 1 < hex.size(); i += 2) {
     unsigned value = 0;
@@ -88,7 +88,7 @@ TEST_CASE("stored entries lie in the file as they are") {
 }
 
 TEST_CASE("deflated entries are unpacked") {
-  auto archive = from_hex(kDeflated);
+  auto archive = zip_from_hex(kDeflated);
   auto zip = read_zip(bytes_of(archive), "test");
   CHECK(zip.oddities.empty());
   REQUIRE(zip.entries.size() == 2);
@@ -117,17 +117,17 @@ TEST_CASE("zip64 end records lead to the directory") {
   CHECK(oddities(made.end64()) == Kinds{});
   CHECK(read_zip(bytes_of(made.end64()), "test").entries.size() == 1);
   // Behind other bytes their locator is wrong.
-  CHECK(refusal(made.end64(uint64_t{1} << 63)) == "");
+  CHECK(zip_refusal(made.end64(uint64_t{1} << 63)) == "");
   auto bad = RawZip().end64(77);
   bad[0] = 'X';
-  CHECK(refusal(bad) == "zip.malformed");
+  CHECK(zip_refusal(bad) == "zip.malformed");
 }
 
 TEST_CASE("what breaks off is refused, at every length") {
   auto archive = RawZip().add("a/one", "hello").end();
   for (size_t length = 0; length < archive.size(); ++length) {
     CAPTURE(length);
-    CHECK(refusal(archive.substr(0, length)) == "zip.malformed");
+    CHECK(zip_refusal(archive.substr(0, length)) == "zip.malformed");
   }
 }
 
@@ -150,7 +150,7 @@ TEST_CASE("every byte changed: read, or refused with a finding") {
 }
 
 TEST_CASE("a CRC that the data do not have") {
-  auto changed = entry("a", "hello");
+  auto changed = zip_entry("a", "hello");
   changed.crc = 1;
   auto archive = RawZip().add(changed).end();
   CHECK(oddities(archive) == Kinds{});
@@ -158,19 +158,19 @@ TEST_CASE("a CRC that the data do not have") {
 }
 
 TEST_CASE("what an archive disagrees about is listed") {
-  auto one = entry("a/one", "hello");
+  auto one = zip_entry("a/one", "hello");
   SUBCASE("two names") {
     one.local_name = "a/two";
-    CHECK(oddities(RawZip().add(one).end()) == Kinds{Kind::name_differs});
+    CHECK(oddities(RawZip().add(one).end()) == Kinds{OddityKind::name_differs});
   }
   SUBCASE("two sizes") {
     auto archive = RawZip().add(one).end();
     archive[22] = 4;
-    CHECK(oddities(archive) == Kinds{Kind::field_differs});
+    CHECK(oddities(archive) == Kinds{OddityKind::field_differs});
   }
   SUBCASE("one name twice: the first counts") {
     auto archive = RawZip().add("a", "first").add("a", "second").end();
-    CHECK(oddities(archive) == Kinds{Kind::duplicate_name});
+    CHECK(oddities(archive) == Kinds{OddityKind::duplicate_name});
     auto zip = read_zip(bytes_of(archive), "test");
     CHECK(zip.find("a")->size == 5);
   }
@@ -179,71 +179,74 @@ TEST_CASE("what an archive disagrees about is listed") {
          {"/etc/x", "../x", "a/../x", "a/..", "C:x", "a\\b", "a\n"}) {
       CAPTURE(name);
       CHECK(oddities(RawZip().add(name, "x").end()) ==
-            Kinds{Kind::unsafe_name});
+            Kinds{OddityKind::unsafe_name});
     }
     CHECK(oddities(RawZip().add("a/..b/c..", "x").end()) == Kinds{});
   }
   SUBCASE("encryption, unknown methods") {
     one.flags = 1;
     auto archive = RawZip().add(one).end();
-    CHECK(oddities(archive) == Kinds{Kind::encrypted});
+    CHECK(oddities(archive) == Kinds{OddityKind::encrypted});
     CHECK(unpack_refusal(archive) == "zip.unsupported");
     one.flags = 0;
     one.method = 12;
     archive = RawZip().add(one).end();
-    CHECK(oddities(archive) == Kinds{Kind::unknown_method});
+    CHECK(oddities(archive) == Kinds{OddityKind::unknown_method});
     CHECK(unpack_refusal(archive) == "zip.unsupported");
   }
   SUBCASE("data beyond the end") {
     one.packed = one.size = 1 << 20;
     auto archive = RawZip().add(one).end();
-    CHECK(oddities(archive).front() == Kind::unreachable);
+    CHECK(oddities(archive).front() == OddityKind::unreachable);
     CHECK(unpack_refusal(archive) == "zip.malformed");
   }
   SUBCASE("no header there") {
     one.header = 7;
-    CHECK(oddities(RawZip().add(one).end()).front() == Kind::unreachable);
+    CHECK(oddities(RawZip().add(one).end()).front() == OddityKind::unreachable);
   }
   SUBCASE("entries that share bytes") {
-    auto two = entry("a/two", "x");
+    auto two = zip_entry("a/two", "x");
     two.header = 0;
     two.local_name = "a/one";
     auto kinds = oddities(RawZip().add(one).add(two).end());
-    CHECK(std::ranges::count(kinds, Kind::overlap) == 1);
+    CHECK(std::ranges::count(kinds, OddityKind::overlap) == 1);
   }
   SUBCASE("bytes before, between and after") {
     auto before = RawZip().raw("#!/bin/sh").add(one).end();
-    CHECK(oddities(before) == Kinds{Kind::prefix});
+    CHECK(oddities(before) == Kinds{OddityKind::prefix});
     auto between = RawZip().add(one).raw("hidden").add("b", "x").end();
-    CHECK(oddities(between) == Kinds{Kind::gap});
-    CHECK(oddities(RawZip().add(one).end() + "tail") == Kinds{Kind::trailing});
+    CHECK(oddities(between) == Kinds{OddityKind::gap});
+    CHECK(oddities(RawZip().add(one).end() + "tail") ==
+          Kinds{OddityKind::trailing});
   }
   SUBCASE("bytes put in front of a whole archive") {
     auto shifted = "front" + RawZip().add(one).end();
     auto zip = read_zip(bytes_of(shifted), "test");
     CHECK(shifted.substr(zip.entries[0].data, 5) == "hello");
-    CHECK(oddities(shifted) == Kinds{Kind::directory_differs, Kind::prefix});
+    CHECK(oddities(shifted) ==
+          Kinds{OddityKind::directory_differs, OddityKind::prefix});
   }
   SUBCASE("another number of entries") {
     CHECK(oddities(RawZip().add(one).end(0, 2)) ==
-          Kinds{Kind::directory_differs});
+          Kinds{OddityKind::directory_differs});
   }
   SUBCASE("an older end record") {
     auto older = RawZip().add(one).end();
     auto archive = RawZip().raw(older).add("b", "x").end();
     auto kinds = oddities(archive);
-    CHECK(std::ranges::count(kinds, Kind::second_directory) == 1);
+    CHECK(std::ranges::count(kinds, OddityKind::second_directory) == 1);
   }
 }
 
 TEST_CASE("bombs are told by their sizes") {
-  auto one = entry("a", std::string(1000, 'x'));
+  auto one = zip_entry("a", std::string(1000, 'x'));
   one.method = 8;
   one.size = 1040 * 1000;
-  CHECK(oddities(RawZip().add(one).end()) == Kinds{Kind::impossible_ratio});
+  CHECK(oddities(RawZip().add(one).end()) ==
+        Kinds{OddityKind::impossible_ratio});
   one.data = std::string(1 << 20, 'x');
   one.size = int64_t{101} << 20;
-  CHECK(oddities(RawZip().add(one).end()) == Kinds{Kind::extreme_ratio});
+  CHECK(oddities(RawZip().add(one).end()) == Kinds{OddityKind::extreme_ratio});
   one.size = int64_t{99} << 20;
   CHECK(oddities(RawZip().add(one).end()) == Kinds{});
 }

@@ -15,7 +15,7 @@ namespace mx = mlx::core;
 
 namespace {
 
-std::string id_of_error(const std::function<void()>& f) {
+std::string id_of_speculative_error(const std::function<void()>& f) {
   try {
     f();
   } catch (const Error& error) {
@@ -159,11 +159,13 @@ TEST_CASE("caches that could not take a guess back are refused") {
   auto prompt = golden::continuation(golden::folder("llama")).prompt;
   Generator generator(model, nullptr);
   generator.set_draft(&windowed);
-  CHECK(id_of_error([&] { generator.generate(prompt, golden::greedy(8)); }) ==
-        "draft.cache");
+  CHECK(id_of_speculative_error([&] {
+          generator.generate(prompt, golden::greedy(8));
+        }) == "draft.cache");
   Generator bounded(model, nullptr, {.max_size = 30});
   bounded.set_draft(&model);
-  CHECK(id_of_error([&] { bounded.generate(prompt, golden::greedy(8)); }) ==
-        "draft.cache");
+  CHECK(id_of_speculative_error([&] {
+          bounded.generate(prompt, golden::greedy(8));
+        }) == "draft.cache");
   CHECK_NOTHROW(bounded.generate(prompt, golden::greedy(6)));
 }

@@ -15,7 +15,7 @@ mx::array random(mx::Shape shape, uint64_t seed) {
   return mx::random::normal(shape, mx::float32, mx::random::key(seed));
 }
 
-float distance(const mx::array& a, const mx::array& b) {
+float fused_distance(const mx::array& a, const mx::array& b) {
   REQUIRE(a.shape() == b.shape());
   return a.size() == 0 ? 0 : mx::max(mx::abs(a - b)).item<float>();
 }
@@ -47,8 +47,8 @@ TEST_CASE("rms_norm is MLX's") {
                           mx::Shape{1, 0, 8}}) {
     auto weight = random({shape.back()}, 1);
     for (const auto& x : layouts(random(shape, 2))) {
-      CHECK(distance(rms_norm(x, weight, 1e-5f),
-                     mx::fast::rms_norm(x, weight, 1e-5f)) < 1e-5f);
+      CHECK(fused_distance(rms_norm(x, weight, 1e-5f),
+                           mx::fast::rms_norm(x, weight, 1e-5f)) < 1e-5f);
     }
   }
 }
@@ -65,11 +65,13 @@ TEST_CASE("rope is MLX's, whole heads or a part, halves or neighbours") {
           const auto& freqs = p.array();
           auto expected = mx::fast::rope(
               x, 2 * pairs, interleaved, std::nullopt, 1.0f, 11, freqs);
-          CHECK(distance(rope(x, p, interleaved, 11, 1), expected) < 1e-4f);
+          CHECK(fused_distance(rope(x, p, interleaved, 11, 1), expected) <
+                1e-4f);
           auto parts = mx::split(expected, mx::Shape{2 * pairs}, -1);
           auto scaled =
               mx::concatenate({parts[0] * mx::array(1.5f), parts[1]}, -1);
-          CHECK(distance(rope(x, p, interleaved, 11, 1.5f), scaled) < 1e-4f);
+          CHECK(fused_distance(rope(x, p, interleaved, 11, 1.5f), scaled) <
+                1e-4f);
         }
       }
     }
@@ -82,11 +84,11 @@ TEST_CASE("silu_gate is MLX's, and its ends are finite") {
     auto ups = layouts(random(shape, 5));
     for (size_t i = 0; i < gates.size(); ++i) {
       auto expected = gates[i] * mx::sigmoid(gates[i]) * ups[i];
-      CHECK(distance(silu_gate(gates[i], ups[i]), expected) < 1e-4f);
+      CHECK(fused_distance(silu_gate(gates[i], ups[i]), expected) < 1e-4f);
     }
   }
   auto ends = silu_gate(mx::array({-1e30f, 1e30f}), mx::array({1.0f, 1.0f}));
-  CHECK(distance(ends, mx::array({0.0f, 1e30f})) == 0);
+  CHECK(fused_distance(ends, mx::array({0.0f, 1e30f})) == 0);
 }
 
 TEST_CASE("gradients are MLX's") {
@@ -111,7 +113,7 @@ TEST_CASE("gradients are MLX's") {
   auto a = mx::value_and_grad(ours, {0, 1})({x, y}).second;
   auto b = mx::value_and_grad(theirs, {0, 1})({x, y}).second;
   for (size_t i = 0; i < 2; ++i) {
-    CHECK(distance(a[i], b[i]) < 1e-4f);
+    CHECK(fused_distance(a[i], b[i]) < 1e-4f);
   }
 }
 

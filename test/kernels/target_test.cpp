@@ -17,14 +17,14 @@ using namespace assay::kernels::test;
 namespace {
 
 // Restores the choice of the processor's best set.
-struct BestKernels {
-  ~BestKernels() { use_kernels(*available_kernels().front()); }
+struct BestTarget {
+  ~BestTarget() { use_kernels(*available_kernels().front()); }
 };
 
 }  // namespace
 
 TEST_CASE("every instruction set of this processor gives the same") {
-  const BestKernels restore;
+  const BestTarget restore;
   std::set<std::string> seen;
   for (const auto* set : available_kernels()) {
     use_kernels(*set);
@@ -57,7 +57,7 @@ TEST_CASE("every instruction set of this processor gives the same") {
 }
 
 TEST_CASE("integer activations give what float32 sums give, in every set") {
-  const BestKernels restore;
+  const BestTarget restore;
   for (const auto* set : available_kernels()) {
     use_kernels(*set);
     CAPTURE(kernels().name);
@@ -79,7 +79,7 @@ TEST_CASE("integer activations give what float32 sums give, in every set") {
 }
 
 TEST_CASE("groups of integer activations are scaled by themselves") {
-  const BestKernels restore;
+  const BestTarget restore;
   const auto w = make_weight({"", "affine", 32, 4, mx::float32}, {5, 128}, 1);
   auto scaled = [&](float first, float last) {
     return mx::concatenate(

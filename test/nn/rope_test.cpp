@@ -16,7 +16,7 @@ namespace mx = mlx::core;
 
 namespace {
 
-float distance(const mx::array& a, const mx::array& b) {
+float rope_distance(const mx::array& a, const mx::array& b) {
   return mx::max(mx::abs(a - b)).item<float>();
 }
 
@@ -69,8 +69,8 @@ TEST_CASE("a partial factor leaves the rest of each head alone") {
   auto x = random(4, 8);
   auto y = Rope(c, 8)(x, 2);
   auto rest = [](const mx::array& a) { return mx::split(a, 2, -1)[1]; };
-  CHECK(distance(rest(x), rest(y)) == 0);
-  CHECK(distance(x, y) > 0.1f);
+  CHECK(rope_distance(rest(x), rest(y)) == 0);
+  CHECK(rope_distance(x, y) > 0.1f);
 }
 
 TEST_CASE("a prompt in pieces is rotated as one that runs whole") {
@@ -83,7 +83,7 @@ TEST_CASE("a prompt in pieces is rotated as one that runs whole") {
     auto parts = mx::split(x, mx::Shape{10}, 2);
     auto pieces =
         mx::concatenate({rope(parts[0], 0, 24), rope(parts[1], 10, 24)}, 2);
-    CHECK(distance(whole, pieces) < 1e-6f);
+    CHECK(rope_distance(whole, pieces) < 1e-6f);
   }
 }
 
@@ -93,7 +93,7 @@ TEST_CASE("longrope changes where its original context ends") {
   CHECK(rope.changes_between(16, 17));
   CHECK_FALSE(rope.changes_between(17, 100));
   auto x = random(4, 8);
-  CHECK(distance(rope(x, 3, 16), rope(x, 3, 17)) > 1e-3f);
+  CHECK(rope_distance(rope(x, 3, 16), rope(x, 3, 17)) > 1e-3f);
   CHECK_FALSE(Rope(config("yarn"), 8).changes_between(16, 17));
 }
 

@@ -17,14 +17,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using Words = std::vector<std::string>;
+using DiagnosticWords = std::vector<std::string>;
 
 }  // namespace
 
 TEST_CASE("a command without signs of the shell runs without one") {
   CHECK(plain_words("assay check \"a b\" 'c  d' --x=1") ==
-        Words{"assay", "check", "a b", "c  d", "--x=1"});
-  CHECK(plain_words("x ''") == Words{"x", ""});
+        DiagnosticWords{"assay", "check", "a b", "c  d", "--x=1"});
+  CHECK(plain_words("x ''") == DiagnosticWords{"x", ""});
   for (const auto* command : {"a | b",
                               "a > b",
                               "a; b",
@@ -61,13 +61,13 @@ TEST_CASE("only blocks that say so are diagnostics") {
   REQUIRE(all.size() == 3);
   CHECK(all[0].name == "quick");
   CHECK(all[0].purpose == "Whether it is quick.");
-  CHECK(all[0].words == Words{"true"});
+  CHECK(all[0].words == DiagnosticWords{"true"});
   CHECK(all[0].seconds == 7);
   CHECK(all[0].line == 9);
   CHECK(all[1].slow);
   CHECK(all[1].seconds == 90);
-  CHECK(all[1].words == Words{"sh", "-c", "sleep 1\ntrue | cat"});
-  CHECK(all[2].words == Words{"a b", "*"});
+  CHECK(all[1].words == DiagnosticWords{"sh", "-c", "sleep 1\ntrue | cat"});
+  CHECK(all[2].words == DiagnosticWords{"a b", "*"});
   project.write("reference/DIAGNOSTICS.md", "## a\n```sh diagnostic fast\nx\n");
   CHECK(failure([&] { list_diagnostics(project.store, {}); }) ==
         "diagnostic.malformed");

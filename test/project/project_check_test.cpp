@@ -19,14 +19,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using Texts = std::vector<std::string>;
+using CheckTexts = std::vector<std::string>;
 
 struct SoundProject : LoneProject {
   SoundProject() { adopt(store, {}); }
 
   /** "id where" of each finding. */
-  Texts found(const ProjectCheckOptions& options = {}) {
-    Texts texts;
+  CheckTexts found(const ProjectCheckOptions& options = {}) {
+    CheckTexts texts;
     for (const auto& finding : check_project(store, options).findings) {
       texts.push_back(finding.id + " " + finding.where);
     }
@@ -38,8 +38,8 @@ struct SoundProject : LoneProject {
   }
 };
 
-Texts targets(std::string_view line) {
-  Texts all;
+CheckTexts targets(std::string_view line) {
+  CheckTexts all;
   for (const auto& link : links_in(line)) {
     all.push_back(link.target);
   }
@@ -50,16 +50,17 @@ Texts targets(std::string_view line) {
 
 TEST_CASE("targets of links, and what only looks like one") {
   CHECK(targets("[a](b.md) and ![c](d%20e.png \"t\")") ==
-        Texts{"b.md", "d%20e.png"});
-  CHECK(targets("[a](<b c.md>) [x](f(1).md)") == Texts{"b c.md", "f(1).md"});
-  CHECK(targets("[id]: some/where.md 'title'") == Texts{"some/where.md"});
+        CheckTexts{"b.md", "d%20e.png"});
+  CHECK(targets("[a](<b c.md>) [x](f(1).md)") ==
+        CheckTexts{"b c.md", "f(1).md"});
+  CHECK(targets("[id]: some/where.md 'title'") == CheckTexts{"some/where.md"});
   CHECK(targets("<a href=\"x.md\"><img src=\"y.png\"></a>") ==
-        Texts{"x.md", "y.png"});
+        CheckTexts{"x.md", "y.png"});
   CHECK(targets("`[a](b.md)` ``[c](d) ` ``").empty());
-  CHECK(targets("`` ` `` [a](b)") == Texts{"b"});
+  CHECK(targets("`` ` `` [a](b)") == CheckTexts{"b"});
   CHECK(targets("\\[a\\](b) [^1]: note").empty());
   CHECK(targets("[a](").empty());
-  CHECK(targets("[[a](b)](c)") == Texts{"b", "c"});
+  CHECK(targets("[[a](b)](c)") == CheckTexts{"b", "c"});
 }
 
 TEST_CASE("anchors are GitHub's") {
@@ -98,11 +99,11 @@ TEST_CASE("links that lead nowhere") {
                 "[9](../outside.md) [10](/docs/a%20b.md) [11](/x)\n"
                 "[12](NOTES.md?x=1#HERE)\n\n## Here\n\n"
                 "```\n[x](no.md)\n```\n<!-- [y](no.md) -->\n");
-  CHECK(project.found() == Texts{"document.link NOTES.md:1",
-                                 "document.link NOTES.md:2",
-                                 "document.link NOTES.md:2",
-                                 "document.link NOTES.md:4",
-                                 "document.link NOTES.md:4"});
+  CHECK(project.found() == CheckTexts{"document.link NOTES.md:1",
+                                      "document.link NOTES.md:2",
+                                      "document.link NOTES.md:2",
+                                      "document.link NOTES.md:4",
+                                      "document.link NOTES.md:4"});
 }
 
 TEST_CASE("names of scripts, documents and models") {
@@ -118,11 +119,11 @@ TEST_CASE("names of scripts, documents and models") {
   project.write("docs/decisions/b.md", "# B\n");
   project.write("models/owner/a b/config.json", "");
   project.write("models/fine-4bit/config.json", "");
-  CHECK(project.found() == Texts{"naming.document docs/decisions/b.md",
-                                 "naming.document reference/notes.md",
-                                 "naming.model models/owner/a b",
-                                 "naming.script scripts/my_convert.py",
-                                 "naming.script test/helper.py"});
+  CHECK(project.found() == CheckTexts{"naming.document docs/decisions/b.md",
+                                      "naming.document reference/notes.md",
+                                      "naming.model models/owner/a b",
+                                      "naming.script scripts/my_convert.py",
+                                      "naming.script test/helper.py"});
   project.write("assay.toml", "[naming]\nscripts = [\"*\"]\n");
   CHECK(project.found().size() == 3);
 }
@@ -132,10 +133,10 @@ TEST_CASE("documents that are missing or speak of what is gone") {
   project.remove("reference/RESULTS.md");
   project.write("test/test_new.py", "");
   project.append("test/README.md", "| `test_gone.py` | x | y |\n");
-  CHECK(project.found() == Texts{"document.link README.md:22",
-                                 "document.missing reference/RESULTS.md",
-                                 "document.stale test/README.md",
-                                 "document.stale test/README.md"});
+  CHECK(project.found() == CheckTexts{"document.link README.md:22",
+                                      "document.missing reference/RESULTS.md",
+                                      "document.stale test/README.md",
+                                      "document.stale test/README.md"});
 }
 
 TEST_CASE("a model that assay.toml names and that is not there") {
@@ -145,7 +146,7 @@ TEST_CASE("a model that assay.toml names and that is not there") {
                 "[[model]]\nname = \"b\"\npath = \"elsewhere/b\"\n"
                 "[[model]]\nname = \"c\"\npath = \"models/c\"\n");
   project.write("models/a/config.json", "{}");
-  CHECK(project.found() == Texts{"document.stale assay.toml:7"});
+  CHECK(project.found() == CheckTexts{"document.stale assay.toml:7"});
 }
 
 TEST_CASE("decisions superseded by nothing, one-sided, or in a circle") {
@@ -166,15 +167,15 @@ TEST_CASE("decisions superseded by nothing, one-sided, or in a circle") {
                               "- **Supersedes**: f\n"
                               "- **Superseded by**: f\n"));
   auto found = check_project(project.store, {}).findings;
-  Texts texts;
+  CheckTexts texts;
   for (const auto& finding : found) {
     CHECK(finding.id == "decision.contradiction");
     texts.push_back(finding.actual);
   }
-  CHECK(texts == Texts{"no such decision",
-                       "it still holds",
-                       "they supersede in a circle",
-                       "they supersede in a circle"});
+  CHECK(texts == CheckTexts{"no such decision",
+                            "it still holds",
+                            "they supersede in a circle",
+                            "they supersede in a circle"});
 }
 
 TEST_CASE("a finished task whose diagnostic fails now") {
@@ -189,13 +190,13 @@ TEST_CASE("a finished task whose diagnostic fails now") {
                 "- [x] five (diagnostic: late)\n- [x] six\n- [ ] six\n"
                 "- [x] outer\n  - [ ] inner (diagnostic: Loads well)\n");
   project.write("model", "");
-  CHECK(project.found() ==
-        Texts{"diagnostic.none TODO.md:5", "task.contradiction TODO.md:7"});
+  CHECK(project.found() == CheckTexts{"diagnostic.none TODO.md:5",
+                                      "task.contradiction TODO.md:7"});
   project.remove("model");
-  CHECK(project.found() == Texts{"diagnostic.none TODO.md:5",
-                                 "task.contradiction TODO.md:1",
-                                 "task.contradiction TODO.md:3",
-                                 "task.contradiction TODO.md:7"});
+  CHECK(project.found() == CheckTexts{"diagnostic.none TODO.md:5",
+                                      "task.contradiction TODO.md:1",
+                                      "task.contradiction TODO.md:3",
+                                      "task.contradiction TODO.md:7"});
   CHECK(project.found({.slow = true}).size() == 5);
   // Without running, the last outcomes count.
   project.write("model", "");
@@ -207,5 +208,5 @@ TEST_CASE("a document that is a link out of the project is a finding") {
   TemporaryFolder other;
   write_text(other.path / "x.md", "# X\n");
   fs::create_symlink(other.path / "x.md", project.folder.path / "x.md");
-  CHECK(project.found() == Texts{"project.outside x.md"});
+  CHECK(project.found() == CheckTexts{"project.outside x.md"});
 }

@@ -46,11 +46,11 @@ std::vector<std::string> places(const Recall& found) {
   return all;
 }
 
-using Texts = std::vector<std::string>;
+using RecallTexts = std::vector<std::string>;
 
-Texts search(const Project& project,
-             std::string_view words,
-             std::vector<RecallKind> kinds = {}) {
+RecallTexts search(const Project& project,
+                   std::string_view words,
+                   std::vector<RecallKind> kinds = {}) {
   return places(
       recall(project.store, words, {.kinds = std::move(kinds), .limit = 10}));
 }
@@ -120,15 +120,16 @@ TEST_CASE("what was tried, and why did it fail") {
                               "reference/LEARNINGS.md:15"});
   CHECK(std::set(forms.begin() + 2, forms.end()) ==
         std::set<std::string>{"TODO.md:3", "reference/LEARNINGS.md:11"});
-  CHECK(search(project, "cafe") == Texts{"reference/LEARNINGS.md:6"});
+  CHECK(search(project, "cafe") == RecallTexts{"reference/LEARNINGS.md:6"});
   CHECK(search(project, "rope_theta").front() == "reference/LEARNINGS.md:11");
-  CHECK(search(project, "drift", {RecallKind::task}) == Texts{"TODO.md:3"});
+  CHECK(search(project, "drift", {RecallKind::task}) ==
+        RecallTexts{"TODO.md:3"});
   CHECK(search(project, "drift", {RecallKind::failed}) ==
-        Texts{"reference/LEARNINGS.md:11"});
+        RecallTexts{"reference/LEARNINGS.md:11"});
   CHECK(search(project, "zebra").empty());
   // Chinese puts no spaces between words.
   CHECK(search(project, "\xE6\xA8\xA1\xE5\x9E\x8B") ==
-        Texts{"reference/LEARNINGS.md:7"});
+        RecallTexts{"reference/LEARNINGS.md:7"});
   CHECK(search(project, "\xE5\x9E\x8B\xE6\xA8\xA1").empty());
 }
 
@@ -136,7 +137,7 @@ TEST_CASE("nothing that is typed is an operator, but quotes make a phrase") {
   Project project;
   fill(project);
   CHECK(search(project, "\"head drifts\"") ==
-        Texts{"reference/LEARNINGS.md:5"});
+        RecallTexts{"reference/LEARNINGS.md:5"});
   CHECK(search(project, "\"drifts head\"").empty());
   for (const auto* words : {"drift AND",
                             "drift OR",
@@ -168,15 +169,15 @@ TEST_CASE("the index follows the documents") {
   fill(project);
   CHECK(search(project, "zebra").empty());
   add_task(project.store, "Feed the zebra");
-  CHECK(search(project, "zebra") == Texts{"TODO.md:6"});
+  CHECK(search(project, "zebra") == RecallTexts{"TODO.md:6"});
   set_task(project.store, "zebra", TaskState::dropped);
-  CHECK(search(project, "zebra") == Texts{"TODO.md:6"});
+  CHECK(search(project, "zebra") == RecallTexts{"TODO.md:6"});
   // The same size within the same moment.
   project.write("TODO.md", "- [ ] zebra\n");
-  CHECK(search(project, "zebra") == Texts{"TODO.md:1"});
+  CHECK(search(project, "zebra") == RecallTexts{"TODO.md:1"});
   project.write("TODO.md", "- [ ] horse\n");
   CHECK(search(project, "zebra").empty());
-  CHECK(search(project, "horse") == Texts{"TODO.md:1"});
+  CHECK(search(project, "horse") == RecallTexts{"TODO.md:1"});
   fs::remove(project.folder.path / "TODO.md");
   CHECK(search(project, "horse").empty());
   // A file put in place with an older time.
@@ -208,7 +209,7 @@ TEST_CASE("results are found by what was measured, once each") {
   project.write("reference/results.jsonl",
                 ledger.substr(half) + ledger.substr(0, half));
   auto lines = search(project, "71");
-  CHECK(lines == Texts{"reference/results.jsonl:1"});
+  CHECK(lines == RecallTexts{"reference/results.jsonl:1"});
 }
 
 TEST_CASE("a damaged index is made anew, and never believed") {

@@ -2,10 +2,11 @@
 
 Usage: lint.py [--all] [FILE...]
 
-A source that passed is not looked at again until it, a header of Assay that it
-includes, its command line, the checks or the pinned versions change: what
-passed is kept by content in build/lint. --all forgets that. FILE limits
-clang-tidy to these sources.
+Sources of one room are looked at together, since most of the time goes into
+their headers. A source that passed is not looked at again until it, a header
+of Assay that it includes, its command line, the checks or the pinned versions
+change: what passed is kept by content in build/lint. --all forgets that. FILE
+limits clang-tidy to these sources, each by itself.
 """
 
 import concurrent.futures
@@ -29,6 +30,7 @@ GROUND = [".clang-tidy", "src/kernels/.clang-tidy",
           "tools/dev/requirements-mlx.txt", "tools/dev/lint.py"]
 
 MANY_LINES = 600
+BATCH = 12
 
 # A tensor is named once, where its module is constructed: the parts that
 # architectures share in src/nn, all else in src/arch.
@@ -82,27 +84,40 @@ def check_rules():
     return errors
 
 
+def for_clang(command):
+    """The arguments of `command`, less what is for g++ alone."""
+    arguments = []
+    skip = False
+    for argument in shlex.split(command):
+        if skip or argument in ("-Winvalid-pch", "-Wno-subobject-linkage"):
+            skip = False
+        elif argument == "-include":
+            skip = True
+        else:
+            arguments.append(argument)
+    # clang warns of templates inside g++'s own library.
+    return arguments + ["-Wno-deprecated-declarations"]
+
+
+def members(path):
+    """The sources behind one entry: its file, or what a unity file includes."""
+    if path.suffix != ".cxx":
+        return [path]
+    return [pathlib.Path(name) for name in INCLUDE.findall(path.read_text())]
+
+
 def commands():
     """{source: (folder, arguments)} of the sources in src/."""
     found = {}
     for entry in json.loads(DATABASE.read_text()):
-        path = pathlib.Path(entry["file"])
-        if not path.is_relative_to(SOURCE.resolve()):
-            continue
-        arguments = []
-        skip = False
-        for argument in shlex.split(entry["command"]):
-            # Precompiled headers of g++ are not for clang-tidy.
-            if skip or argument == "-Winvalid-pch":
-                skip = False
-            elif argument == "-include":
-                skip = True
-            else:
-                arguments.append(argument)
-        # clang warns of templates inside g++'s own library.
-        arguments.append("-Wno-deprecated-declarations")
-        found[path.relative_to(pathlib.Path.cwd())] = (entry["directory"],
-                                                       arguments)
+        file = pathlib.Path(entry["file"])
+        arguments = for_clang(entry["command"])
+        for path in members(file):
+            if path.is_relative_to(SOURCE.resolve()):
+                found[path.relative_to(pathlib.Path.cwd())] = (
+                    entry["directory"],
+                    [str(path) if one == str(file) else one
+                     for one in arguments])
     return found
 
 
@@ -131,11 +146,38 @@ def key_of(path, arguments, ground):
     return digest.hexdigest()
 
 
-def tidy(path):
-    """(passed, output, seconds) of clang-tidy on one source."""
+def batches(todo, known):
+    """Lists of sources of one folder with one command, at most BATCH each."""
+    groups = {}
+    for path in todo:
+        folder, arguments = known[path]
+        options = tuple(one for one in arguments
+                        if one != str(path.resolve()) and not one.endswith(".o"))
+        groups.setdefault((path.parent, folder, options), []).append(path)
+    return [group[start:start + BATCH] for group in groups.values()
+            for start in range(0, len(group), BATCH)]
+
+
+def write_batch(number, batch, known):
+    """The file that clang-tidy is given for `batch`, and its database entry."""
+    folder, arguments = known[batch[0]]
+    first = str(batch[0].resolve())
+    if len(batch) == 1:
+        return first, {"directory": folder, "arguments": arguments,
+                       "file": first}
+    name = str((CACHE / f"batch_{number}.cpp").resolve())
+    pathlib.Path(name).write_text("".join(
+        "// NOLINTNEXTLINE(bugprone-suspicious-include)\n"
+        f'#include "{path.resolve()}"\n' for path in batch))
+    return name, {"directory": folder, "file": name, "arguments": [
+        name if one == first else one for one in arguments]}
+
+
+def tidy(name):
+    """(passed, output, seconds) of clang-tidy on one file."""
     start = time.monotonic()
     result = subprocess.run(
-        [CLANG_TIDY, "-p", str(CACHE), "--quiet", str(path.resolve())],
+        [CLANG_TIDY, "-p", str(CACHE), "--quiet", name],
         capture_output=True, text=True)
     output = result.stdout
     if result.returncode != 0 and not output.strip():
@@ -146,28 +188,33 @@ def tidy(path):
 def check_tidy(only):
     ground = b"\0".join(pathlib.Path(name).read_bytes() for name in GROUND)
     known = commands()
-    CACHE.mkdir(parents=True, exist_ok=True)
-    (CACHE / "compile_commands.json").write_text(json.dumps([
-        {"directory": folder, "arguments": arguments,
-         "file": str(path.resolve())}
-        for path, (folder, arguments) in known.items()]))
     passed_before = CACHE / "passed"
-    passed_before.mkdir(exist_ok=True)
+    passed_before.mkdir(exist_ok=True, parents=True)
     keys = {path: key_of(path, arguments, ground)
             for path, (_, arguments) in known.items()}
-    todo = [path for path in sorted(keys)
+    todo = [path for path in keys
             if (not only or path in only)
             and not (passed_before / keys[path]).exists()]
-    print(f"clang-tidy: {len(todo)} of {len(keys)} sources to look at",
-          flush=True)
+    groups = [[path] for path in todo] if only else batches(todo, known)
+    files, database = [], []
+    for number, group in enumerate(groups):
+        name, entry = write_batch(number, group, known)
+        files.append(name)
+        database.append(entry)
+    (CACHE / "compile_commands.json").write_text(json.dumps(database))
+    print(f"clang-tidy: {len(todo)} of {len(keys)} sources to look at,"
+          f" in {len(groups)} runs", flush=True)
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, (passed, output, seconds) in zip(todo, pool.map(tidy, todo)):
+        for group, (passed, output, seconds) in zip(groups,
+                                                    pool.map(tidy, files)):
             if passed:
-                (passed_before / keys[path]).touch()
+                for path in group:
+                    (passed_before / keys[path]).touch()
             else:
                 failed += 1
-                print(f"{path}: {seconds:.1f} s\n{output}", flush=True)
+                print(f"{' '.join(map(str, group))}: {seconds:.1f} s\n{output}",
+                      flush=True)
     for stale in set(passed_before.iterdir()) - {passed_before / key
                                                  for key in keys.values()}:
         stale.unlink()

@@ -78,7 +78,7 @@ say "configuring build/mac"
 cmake -S . -B "$build" -G Ninja \
   -DCMAKE_TOOLCHAIN_FILE="$PWD/tools/mac/toolchain.cmake" \
   -DCMAKE_PROJECT_INCLUDE="$PWD/tools/mac/after_project.cmake" \
-  -DASSAY_MLX_ROOT="$root/mlx" -DASSAY_CCACHE=OFF \
+  -DASSAY_MLX_ROOT="$root/mlx" -DASSAY_CCACHE=OFF -DASSAY_UNITY=ON \
   -DASSAY_TEXT_STUB="$root/lib/libassay_text.tbd" \
   >"$mac/configure.log" 2>&1 || {
   cat "$mac/configure.log" >&2
@@ -88,7 +88,7 @@ cmake -S . -B "$build" -G Ninja \
 # First every object, since the stubs are written from what they ask for.
 say "compiling for arm64 macOS"
 objects=$(ninja -C "$build" -t targets all |
-  sed -n -e 's/^\(.*\.cpp\.o\): .*/\1/p')
+  sed -n -e 's/^\(.*\.c[px][px]\.o\): .*/\1/p')
 [ -n "$objects" ] || die "no sources found"
 # shellcheck disable=SC2086
 ninja -C "$build" -j "$(cores)" $objects

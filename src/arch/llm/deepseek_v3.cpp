@@ -175,13 +175,13 @@ class LatentAttention : public nn::Module {
   nn::Rope rope_;
 };
 
-struct MoeConfig {
+struct DeepseekV3Experts {
   int width, inner, experts, shared, chosen, groups, chosen_groups;
   float scale;
   bool normalize;
 };
 
-MoeConfig read_moe(const ConfigReader& config) {
+DeepseekV3Experts read_moe(const ConfigReader& config) {
   auto expect = [&config](std::string_view field, std::string_view only) {
     auto value = config.maybe_text(field);
     if (value && *value != only) {
@@ -209,7 +209,7 @@ MoeConfig read_moe(const ConfigReader& config) {
  * out of the best groups. */
 class Router : public nn::Module {
  public:
-  explicit Router(const MoeConfig& c)
+  explicit Router(const DeepseekV3Experts& c)
       : config_(c),
         weight_{.shape = {c.experts, c.width}, .role = nn::Role::router},
         bias_{.shape = {c.experts},
@@ -255,7 +255,7 @@ class Router : public nn::Module {
     return mx::flatten(kept, -2, -1);
   }
 
-  MoeConfig config_;
+  DeepseekV3Experts config_;
   nn::Parameter weight_, bias_;
 };
 
@@ -277,12 +277,13 @@ class SharedMlp : public nn::Module {
   nn::Linear gate_, up_, down_;
 };
 
-class Mlp : public nn::Module {
+class DeepseekV3Mlp : public nn::Module {
  public:
-  explicit Mlp(std::unique_ptr<nn::GatedMlp> dense) : dense_(std::move(dense)) {
+  explicit DeepseekV3Mlp(std::unique_ptr<nn::GatedMlp> dense)
+      : dense_(std::move(dense)) {
     add("", *dense_);
   }
-  explicit Mlp(const MoeConfig& c)
+  explicit DeepseekV3Mlp(const DeepseekV3Experts& c)
       : router_(std::in_place, c),
         experts_(
             std::in_place,
@@ -319,9 +320,11 @@ class Mlp : public nn::Module {
   std::optional<SharedMlp> shared_;
 };
 
-class Block : public nn::Module {
+class DeepseekV3Block : public nn::Module {
  public:
-  Block(const AttentionConfig& attention, float eps, std::unique_ptr<Mlp> mlp)
+  DeepseekV3Block(const AttentionConfig& attention,
+                  float eps,
+                  std::unique_ptr<DeepseekV3Mlp> mlp)
       : attention_(attention),
         mlp_(std::move(mlp)),
         attention_norm_(attention.width, eps),
@@ -342,24 +345,25 @@ class Block : public nn::Module {
 
  private:
   LatentAttention attention_;
-  std::unique_ptr<Mlp> mlp_;
+  std::unique_ptr<DeepseekV3Mlp> mlp_;
   nn::RmsNorm attention_norm_, mlp_norm_;
 };
 
-std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
+std::unique_ptr<nn::LanguageModel> build_deepseek_v3(
+    const ConfigReader& config) {
   auto attention = read_attention(config);
   auto moe = read_moe(config);
   auto dense = config.integer({"first_k_dense_replace"});
   auto frequency = config.maybe_integer("moe_layer_freq").value_or(1);
   float eps = config.real("rms_norm_eps");
-  return std::make_unique<nn::CausalLm<Block>>(
+  return std::make_unique<nn::CausalLm<DeepseekV3Block>>(
       causal_lm_config(config), [&](int layer) {
         bool sparse = layer >= dense && layer % frequency == 0;
-        return std::make_unique<Block>(
+        return std::make_unique<DeepseekV3Block>(
             attention,
             eps,
-            sparse ? std::make_unique<Mlp>(moe)
-                   : std::make_unique<Mlp>(gated_mlp(config)));
+            sparse ? std::make_unique<DeepseekV3Mlp>(moe)
+                   : std::make_unique<DeepseekV3Mlp>(gated_mlp(config)));
       });
 }
 
@@ -369,7 +373,7 @@ bool is_v3(const GgufMetadata& metadata) {
 }
 
 // Metadata has the width of whole keys, in the latent's space or out of it.
-void finish_gguf(Json& config, const ModelFiles& model) {
+void finish_deepseek_v3_gguf(Json& config, const ModelFiles& model) {
   auto key = model.gguf->integer("deepseek2.attention.key_length_mla");
   if (key && config.contains("qk_rope_head_dim")) {
     config["qk_nope_head_dim"] =
@@ -390,7 +394,7 @@ Architecture deepseek_v3() {
           .class_name = "DeepseekV3ForCausalLM",
           .gguf = "deepseek2",
           .claims_gguf = is_v3,
-          .build = build,
+          .build = build_deepseek_v3,
           .gguf_keys = {{"{arch}.expert_count", "n_routed_experts"},
                         {"{arch}.rope.dimension_count", "qk_rope_head_dim"},
                         {"{arch}.attention.key_length", ""},
@@ -399,7 +403,7 @@ Architecture deepseek_v3() {
                         {"{arch}.attention.head_count_kv", ""}},
           .gguf_constants = R"({"hidden_act": "silu", "topk_method": "noaux_tc",
                                 "scoring_func": "sigmoid"})",
-          .finish_gguf = finish_gguf,
+          .finish_gguf = finish_deepseek_v3_gguf,
           .ignored_suffixes = {"rotary_emb.inv_freq"}};
 }
 

@@ -8,16 +8,18 @@ namespace assay::arch {
 namespace {
 
 // The first layer slides, the second does not, and so on.
-bool even_layers_slide(const ConfigReader&, int layer) {
+bool gemma2_layer_slides(const ConfigReader&, int layer) {
   return layer % 2 == 0;
 }
 
-std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
-  return build_gemma(
-      config, nn::AttentionConfig::Norm::none, even_layers_slide, std::nullopt);
+std::unique_ptr<nn::LanguageModel> build_gemma2(const ConfigReader& config) {
+  return build_gemma(config,
+                     nn::AttentionConfig::Norm::none,
+                     gemma2_layer_slides,
+                     std::nullopt);
 }
 
-void finish_gguf(Json& config, const ModelFiles&) {
+void finish_gemma2_gguf(Json& config, const ModelFiles&) {
   constexpr int kLayersOf27b = 46;
   gemma_query_scale_from_gguf(config, kLayersOf27b);
 }
@@ -28,10 +30,10 @@ Architecture gemma2() {
   return {.model_type = "gemma2",
           .class_name = "Gemma2ForCausalLM",
           .gguf = "gemma2",
-          .build = build,
+          .build = build_gemma2,
           .gguf_constants = R"({"hidden_activation": "gelu_pytorch_tanh",
                                 "tie_word_embeddings": true})",
-          .finish_gguf = finish_gguf};
+          .finish_gguf = finish_gemma2_gguf};
 }
 
 }  // namespace assay::arch

@@ -31,7 +31,8 @@ nn::RopeConfig sliding_rope(const ConfigReader& config) {
   return rope;
 }
 
-std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
+std::unique_ptr<nn::LanguageModel> build_gemma3_text(
+    const ConfigReader& config) {
   return build_gemma(config,
                      nn::AttentionConfig::Norm::per_head,
                      all_but_nth_slide,
@@ -57,7 +58,7 @@ void read_window_pattern(Json& config, const GgufMetadata& metadata) {
   }
 }
 
-void finish_gguf(Json& config, const ModelFiles& model) {
+void finish_gemma3_text_gguf(Json& config, const ModelFiles& model) {
   constexpr int kLayersOf27b = 62;
   gemma_query_scale_from_gguf(config, kLayersOf27b);
   read_window_pattern(config, *model.gguf);
@@ -69,13 +70,13 @@ Architecture gemma3_text() {
   return {.model_type = "gemma3_text",
           .class_name = "Gemma3ForCausalLM",
           .gguf = "gemma3",
-          .build = build,
+          .build = build_gemma3_text,
           .gguf_keys = {{kWindowPatternKey, ""}},
           .gguf_constants = R"({"hidden_activation": "gelu_pytorch_tanh",
                                 "sliding_window_pattern": 6,
                                 "rope_local_base_freq": 10000.0,
                                 "tie_word_embeddings": true})",
-          .finish_gguf = finish_gguf};
+          .finish_gguf = finish_gemma3_text_gguf};
 }
 
 }  // namespace assay::arch

@@ -80,9 +80,9 @@ class SelfAttention : public nn::Module {
   nn::Linear qkv_, out_;
 };
 
-class Mlp : public nn::Module {
+class Gpt2Mlp : public nn::Module {
  public:
-  explicit Mlp(const Config& c)
+  explicit Gpt2Mlp(const Config& c)
       : up_(c.width, c.inner, conv1d(nn::Role::mlp)),
         down_(c.inner, c.width, conv1d(nn::Role::mlp)),
         activation_(c.activation) {
@@ -99,9 +99,9 @@ class Mlp : public nn::Module {
   nn::Activation activation_;
 };
 
-class Block : public nn::Module {
+class Gpt2Block : public nn::Module {
  public:
-  explicit Block(const Config& c)
+  explicit Gpt2Block(const Config& c)
       : attention_norm_(c.width, c.eps),
         attention_(c),
         mlp_norm_(c.width, c.eps),
@@ -123,7 +123,7 @@ class Block : public nn::Module {
   nn::LayerNorm attention_norm_;
   SelfAttention attention_;
   nn::LayerNorm mlp_norm_;
-  Mlp mlp_;
+  Gpt2Mlp mlp_;
 };
 
 class Gpt2 : public nn::LanguageModel {
@@ -136,7 +136,7 @@ class Gpt2 : public nn::LanguageModel {
     add("model.wte", embedding_, {.gguf = "token_embd", .hf = "wte"});
     add("model.wpe", positions_, {.gguf = "position_embd", .hf = "wpe"});
     for (int i = 0; i < c.layers; ++i) {
-      blocks_.push_back(std::make_unique<Block>(c));
+      blocks_.push_back(std::make_unique<Gpt2Block>(c));
       auto gguf = fmt::format("blk.{}", i);
       auto hf = fmt::format("h.{}", i);
       add(fmt::format("model.h.{}", i),
@@ -178,15 +178,15 @@ class Gpt2 : public nn::LanguageModel {
  private:
   Config config_;
   nn::Embedding embedding_, positions_;
-  std::vector<std::unique_ptr<Block>> blocks_;
+  std::vector<std::unique_ptr<Gpt2Block>> blocks_;
   nn::LayerNorm norm_;
 };
 
-std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
+std::unique_ptr<nn::LanguageModel> build_gpt2(const ConfigReader& config) {
   return std::make_unique<Gpt2>(read(config));
 }
 
-void finish_gguf(Json& config, const ModelFiles&) {
+void finish_gpt2_gguf(Json& config, const ModelFiles&) {
   if (config.contains("n_positions")) {
     config["n_ctx"] = config["n_positions"];
   }
@@ -198,7 +198,7 @@ Architecture gpt2() {
   return {.model_type = "gpt2",
           .class_name = "GPT2LMHeadModel",
           .gguf = "gpt2",
-          .build = build,
+          .build = build_gpt2,
           .gguf_keys = {{"{arch}.context_length", "n_positions"},
                         {"{arch}.embedding_length", "n_embd"},
                         {"{arch}.block_count", "n_layer"},
@@ -209,7 +209,7 @@ Architecture gpt2() {
                          "layer_norm_epsilon",
                          GgufKey::Kind::number}},
           .gguf_constants = R"({"activation_function": "gelu_new"})",
-          .finish_gguf = finish_gguf,
+          .finish_gguf = finish_gpt2_gguf,
           .hf_roots = {"transformer.", ""},
           .ignored_suffixes = {".attn.bias",
                                ".attn.masked_bias",

@@ -59,9 +59,9 @@ nn::ExpertNames down() {
       .bias_gguf = {nn::Source{{"ffn_down_exps.bias"}}}};
 }
 
-class SparseMlp : public nn::Module {
+class GptOssMlp : public nn::Module {
  public:
-  SparseMlp(int width, int inner, int experts, int chosen, Clamp clamp)
+  GptOssMlp(int width, int inner, int experts, int chosen, Clamp clamp)
       : router_(width, experts, {.bias = true, .role = nn::Role::router}),
         experts_(
             nn::SwitchGluConfig{.experts = experts,
@@ -91,32 +91,32 @@ class SparseMlp : public nn::Module {
   int chosen_;
 };
 
-using Block = nn::PreNormBlock<SparseMlp>;
+using GptOssBlock = nn::PreNormBlock<GptOssMlp>;
 
-bool even_layers_slide(const ConfigReader&, int layer) {
+bool gpt_oss_layer_slides(const ConfigReader&, int layer) {
   return layer % 2 == 0;
 }
 
-std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
+std::unique_ptr<nn::LanguageModel> build_gpt_oss(const ConfigReader& config) {
   auto base = attention_config(config);
   base.qkv_bias = config.flag("attention_bias");
   base.out_bias = base.qkv_bias;
   base.sinks = true;
-  auto sliding = sliding_layers(config, even_layers_slide);
+  auto sliding = sliding_layers(config, gpt_oss_layer_slides);
   // Fixed by the architecture (1.702 and 7) until configs began to state them.
   Clamp clamp{
       static_cast<float>(config.maybe_number("swiglu_alpha").value_or(1.702)),
       static_cast<float>(config.maybe_number("swiglu_limit").value_or(7))};
-  return std::make_unique<nn::CausalLm<Block>>(
+  return std::make_unique<nn::CausalLm<GptOssBlock>>(
       causal_lm_config(config), [&](int layer) {
         auto attention = base;
         if (sliding[static_cast<size_t>(layer)]) {
           attention.window = config.dimension("sliding_window");
         }
-        return std::make_unique<Block>(
+        return std::make_unique<GptOssBlock>(
             attention,
             attention.norm_eps,
-            std::make_unique<SparseMlp>(base.width,
+            std::make_unique<GptOssMlp>(base.width,
                                         config.dimension("intermediate_size"),
                                         config.dimension("num_local_experts"),
                                         config.dimension("num_experts_per_tok"),
@@ -126,7 +126,7 @@ std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
 }
 
 // The ramp of its YaRN has no whole ends; metadata has no key for that.
-void finish_gguf(Json& config, const ModelFiles&) {
+void finish_gpt_oss_gguf(Json& config, const ModelFiles&) {
   if (config.contains("rope_scaling")) {
     config["rope_scaling"]["truncate"] = false;
   }
@@ -139,10 +139,10 @@ Architecture gpt_oss() {
       .model_type = "gpt_oss",
       .class_name = "GptOssForCausalLM",
       .gguf = "gpt-oss",
-      .build = build,
+      .build = build_gpt_oss,
       .gguf_keys = {{"{arch}.expert_feed_forward_length", "intermediate_size"}},
       .gguf_constants = R"({"hidden_act": "silu", "attention_bias": true})",
-      .finish_gguf = finish_gguf};
+      .finish_gguf = finish_gpt_oss_gguf};
 }
 
 }  // namespace assay::arch

@@ -7,9 +7,9 @@
 namespace assay::arch {
 namespace {
 
-using Block = nn::PreNormBlock<nn::GatedMlp>;
+using GraniteBlock = nn::PreNormBlock<nn::GatedMlp>;
 
-std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
+std::unique_ptr<nn::LanguageModel> build_granite(const ConfigReader& config) {
   auto attention = attention_config(config);
   attention.gguf_permuted = true;
   attention.scale = config.real("attention_multiplier");
@@ -20,8 +20,8 @@ std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
   frame.embedding_scale = config.real("embedding_multiplier");
   frame.logit_scale = 1 / config.real("logits_scaling");
   float residual = config.real("residual_multiplier");
-  return std::make_unique<nn::CausalLm<Block>>(frame, [&](int) {
-    return std::make_unique<Block>(
+  return std::make_unique<nn::CausalLm<GraniteBlock>>(frame, [&](int) {
+    return std::make_unique<GraniteBlock>(
         attention,
         attention.norm_eps,
         gated_mlp(config, "intermediate_size", mlp_bias),
@@ -40,7 +40,7 @@ Architecture granite() {
       .model_type = "granite",
       .class_name = "GraniteForCausalLM",
       .gguf = "granite",
-      .build = build,
+      .build = build_granite,
       .gguf_keys = {number("{arch}.attention.scale", "attention_multiplier"),
                     number("{arch}.embedding_scale", "embedding_multiplier"),
                     number("{arch}.residual_scale", "residual_multiplier"),

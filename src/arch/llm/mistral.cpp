@@ -7,17 +7,17 @@
 namespace assay::arch {
 namespace {
 
-using Block = nn::PreNormBlock<nn::GatedMlp>;
+using MistralBlock = nn::PreNormBlock<nn::GatedMlp>;
 
-std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
+std::unique_ptr<nn::LanguageModel> build_mistral(const ConfigReader& config) {
   auto attention = attention_config(config);
   attention.gguf_permuted = true;
   if (config.find("sliding_window") != nullptr) {
     attention.window = config.dimension("sliding_window");
   }
-  return std::make_unique<nn::CausalLm<Block>>(
+  return std::make_unique<nn::CausalLm<MistralBlock>>(
       causal_lm_config(config), [&](int) {
-        return std::make_unique<Block>(
+        return std::make_unique<MistralBlock>(
             attention, attention.norm_eps, gated_mlp(config));
       });
 }
@@ -33,7 +33,7 @@ Architecture mistral() {
           .class_name = "MistralForCausalLM",
           .gguf = "llama",
           .claims_gguf = never,
-          .build = build,
+          .build = build_mistral,
           .gguf_constants = R"({"hidden_act": "silu"})",
           .ignored_suffixes = {"rotary_emb.inv_freq"}};
 }

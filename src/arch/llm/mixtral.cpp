@@ -12,9 +12,9 @@ namespace {
 
 using nn::array;
 
-class SparseMlp : public nn::Module {
+class MixtralMlp : public nn::Module {
  public:
-  SparseMlp(int width, int inner, int experts, int chosen)
+  MixtralMlp(int width, int inner, int experts, int chosen)
       : gate_(width, experts, {.role = nn::Role::router}),
         experts_(nn::SwitchGluConfig{
             .experts = experts,
@@ -42,20 +42,20 @@ class SparseMlp : public nn::Module {
   int chosen_;
 };
 
-using Block = nn::PreNormBlock<SparseMlp>;
+using MixtralBlock = nn::PreNormBlock<MixtralMlp>;
 
-std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
+std::unique_ptr<nn::LanguageModel> build_mixtral(const ConfigReader& config) {
   auto attention = attention_config(config);
   attention.gguf_permuted = true;
   if (config.find("sliding_window") != nullptr) {
     attention.window = config.dimension("sliding_window");
   }
-  return std::make_unique<nn::CausalLm<Block>>(
+  return std::make_unique<nn::CausalLm<MixtralBlock>>(
       causal_lm_config(config), [&](int) {
-        return std::make_unique<Block>(
+        return std::make_unique<MixtralBlock>(
             attention,
             attention.norm_eps,
-            std::make_unique<SparseMlp>(
+            std::make_unique<MixtralMlp>(
                 attention.width,
                 config.dimension("intermediate_size"),
                 config.dimension("num_local_experts"),
@@ -75,7 +75,7 @@ Architecture mixtral() {
           .class_name = "MixtralForCausalLM",
           .gguf = "llama",
           .claims_gguf = has_experts,
-          .build = build,
+          .build = build_mixtral,
           .gguf_constants = R"({"hidden_act": "silu"})",
           .ignored_suffixes = {"rotary_emb.inv_freq"}};
 }

@@ -37,7 +37,7 @@ class PostNormBlock : public nn::Module {
   nn::RmsNorm attention_norm_, mlp_norm_;
 };
 
-std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
+std::unique_ptr<nn::LanguageModel> build_olmo2(const ConfigReader& config) {
   auto attention = attention_config(config);
   attention.qkv_bias = config.maybe_boolean("attention_bias").value_or(false);
   attention.out_bias = attention.qkv_bias;
@@ -54,7 +54,7 @@ Architecture olmo2() {
   return {.model_type = "olmo2",
           .class_name = "Olmo2ForCausalLM",
           .gguf = "olmo2",
-          .build = build,
+          .build = build_olmo2,
           .gguf_constants = R"({"hidden_act": "silu"})"};
 }
 

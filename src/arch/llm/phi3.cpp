@@ -31,18 +31,18 @@ class FusedMlp : public nn::Module {
   nn::Activation activation_;
 };
 
-using Block = nn::PreNormBlock<FusedMlp>;
+using Phi3Block = nn::PreNormBlock<FusedMlp>;
 
-std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
+std::unique_ptr<nn::LanguageModel> build_phi3(const ConfigReader& config) {
   auto attention = attention_config(config);
   attention.fused_qkv = true;
   if (config.find("sliding_window") != nullptr) {
     attention.window = config.dimension("sliding_window");
   }
   auto activation = hidden_activation(config);
-  return std::make_unique<nn::CausalLm<Block>>(
+  return std::make_unique<nn::CausalLm<Phi3Block>>(
       causal_lm_config(config), [&](int) {
-        return std::make_unique<Block>(
+        return std::make_unique<Phi3Block>(
             attention,
             attention.norm_eps,
             std::make_unique<FusedMlp>(attention.width,
@@ -57,7 +57,7 @@ Architecture phi3() {
   return {.model_type = "phi3",
           .class_name = "Phi3ForCausalLM",
           .gguf = "phi3",
-          .build = build,
+          .build = build_phi3,
           .gguf_constants = R"({"hidden_act": "silu"})",
           .finish_gguf = longrope_from_gguf,
           .ignored_suffixes = {"rotary_emb.inv_freq",

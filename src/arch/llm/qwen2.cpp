@@ -7,7 +7,7 @@
 namespace assay::arch {
 namespace {
 
-std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
+std::unique_ptr<nn::LanguageModel> build_qwen2(const ConfigReader& config) {
   auto attention = attention_config(config);
   attention.qkv_bias = true;
   return upper_windows_model(config, attention);
@@ -19,7 +19,7 @@ Architecture qwen2() {
   return {.model_type = "qwen2",
           .class_name = "Qwen2ForCausalLM",
           .gguf = "qwen2",
-          .build = build,
+          .build = build_qwen2,
           .gguf_constants =
               R"({"hidden_act": "silu", "use_sliding_window": false})",
           .ignored_suffixes = {"rotary_emb.inv_freq"}};

@@ -6,7 +6,7 @@
 namespace assay::arch {
 namespace {
 
-std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
+std::unique_ptr<nn::LanguageModel> build_qwen3(const ConfigReader& config) {
   auto attention = attention_config(config);
   attention.qkv_bias = config.maybe_boolean("attention_bias").value_or(false);
   attention.out_bias = attention.qkv_bias;
@@ -20,7 +20,7 @@ Architecture qwen3() {
   return {.model_type = "qwen3",
           .class_name = "Qwen3ForCausalLM",
           .gguf = "qwen3",
-          .build = build,
+          .build = build_qwen3,
           .gguf_constants =
               R"({"hidden_act": "silu", "use_sliding_window": false})"};
 }

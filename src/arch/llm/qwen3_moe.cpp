@@ -15,18 +15,19 @@ namespace {
 
 using nn::array;
 
-struct MoeConfig {
+struct Qwen3MoeExperts {
   int width, inner, experts, chosen;
   bool normalize;
 };
 
 /** Dense on some layers, sparse on the others. */
-class Mlp : public nn::Module {
+class Qwen3MoeMlp : public nn::Module {
  public:
-  explicit Mlp(std::unique_ptr<nn::GatedMlp> dense) : dense_(std::move(dense)) {
+  explicit Qwen3MoeMlp(std::unique_ptr<nn::GatedMlp> dense)
+      : dense_(std::move(dense)) {
     add("", *dense_);
   }
-  explicit Mlp(const MoeConfig& c)
+  explicit Qwen3MoeMlp(const Qwen3MoeExperts& c)
       : gate_(std::in_place,
               c.width,
               c.experts,
@@ -69,23 +70,23 @@ class Mlp : public nn::Module {
   bool normalize_ = false;
 };
 
-using Block = nn::PreNormBlock<Mlp>;
+using Qwen3MoeBlock = nn::PreNormBlock<Qwen3MoeMlp>;
 
-std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
+std::unique_ptr<nn::LanguageModel> build_qwen3_moe(const ConfigReader& config) {
   auto base = attention_config(config);
   base.qkv_bias = config.maybe_boolean("attention_bias").value_or(false);
   base.out_bias = base.qkv_bias;
   base.qk_norm = nn::AttentionConfig::Norm::per_head;
   auto sliding = sliding_layers(config, upper_layers_slide);
-  MoeConfig moe{base.width,
-                config.dimension("moe_intermediate_size"),
-                config.dimension({"num_experts", "num_local_experts"}),
-                config.dimension("num_experts_per_tok"),
-                config.flag("norm_topk_prob")};
+  Qwen3MoeExperts moe{base.width,
+                      config.dimension("moe_intermediate_size"),
+                      config.dimension({"num_experts", "num_local_experts"}),
+                      config.dimension("num_experts_per_tok"),
+                      config.flag("norm_topk_prob")};
   int step = config.dimension("decoder_sparse_step");
   auto dense =
       config.maybe_numbers("mlp_only_layers").value_or(std::vector<double>());
-  return std::make_unique<nn::CausalLm<Block>>(
+  return std::make_unique<nn::CausalLm<Qwen3MoeBlock>>(
       causal_lm_config(config), [&](int layer) {
         auto attention = base;
         if (sliding[static_cast<size_t>(layer)]) {
@@ -93,11 +94,11 @@ std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
         }
         bool sparse = (layer + 1) % step == 0 &&
                       std::ranges::find(dense, layer) == dense.end();
-        return std::make_unique<Block>(
+        return std::make_unique<Qwen3MoeBlock>(
             attention,
             attention.norm_eps,
-            sparse ? std::make_unique<Mlp>(moe)
-                   : std::make_unique<Mlp>(gated_mlp(config)));
+            sparse ? std::make_unique<Qwen3MoeMlp>(moe)
+                   : std::make_unique<Qwen3MoeMlp>(gated_mlp(config)));
       });
 }
 
@@ -107,7 +108,7 @@ Architecture qwen3_moe() {
   return {.model_type = "qwen3_moe",
           .class_name = "Qwen3MoeForCausalLM",
           .gguf = "qwen3moe",
-          .build = build,
+          .build = build_qwen3_moe,
           .gguf_keys = {{"{arch}.expert_count", "num_experts"}},
           .gguf_constants =
               R"({"hidden_act": "silu", "use_sliding_window": false,

@@ -10,7 +10,7 @@
 namespace assay::arch {
 namespace {
 
-using Block = nn::PreNormBlock<nn::GatedMlp>;
+using Smollm3Block = nn::PreNormBlock<nn::GatedMlp>;
 
 // "no_rope_layers" holds 1 for layers that do rotate.
 std::vector<bool> rotated_layers(const ConfigReader& config) {
@@ -39,7 +39,7 @@ bool none_slide(const ConfigReader&, int) {
   return false;
 }
 
-std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
+std::unique_ptr<nn::LanguageModel> build_smollm3(const ConfigReader& config) {
   auto base = attention_config(config);
   base.gguf_permuted = true;
   base.qkv_bias = config.maybe_boolean("attention_bias").value_or(false);
@@ -47,14 +47,14 @@ std::unique_ptr<nn::LanguageModel> build(const ConfigReader& config) {
   bool mlp_bias = config.maybe_boolean("mlp_bias").value_or(false);
   auto rotated = rotated_layers(config);
   auto sliding = sliding_layers(config, none_slide);
-  return std::make_unique<nn::CausalLm<Block>>(
+  return std::make_unique<nn::CausalLm<Smollm3Block>>(
       causal_lm_config(config), [&](int layer) {
         auto attention = base;
         attention.use_rope = rotated[static_cast<size_t>(layer)];
         if (sliding[static_cast<size_t>(layer)]) {
           attention.window = config.dimension("sliding_window");
         }
-        return std::make_unique<Block>(
+        return std::make_unique<Smollm3Block>(
             attention,
             attention.norm_eps,
             gated_mlp(config, "intermediate_size", mlp_bias));
@@ -67,7 +67,7 @@ Architecture smollm3() {
   return {.model_type = "smollm3",
           .class_name = "SmolLM3ForCausalLM",
           .gguf = "smollm3",
-          .build = build,
+          .build = build_smollm3,
           .gguf_constants =
               R"({"hidden_act": "silu", "no_rope_layer_interval": 4})"};
 }

@@ -9,7 +9,7 @@ namespace {
 
 using enum Severity;
 
-constexpr std::array kEntries = {
+constexpr std::array kAdaptersEntries = {
     CatalogueEntry{
         "adapter.alpha",
         warning,
@@ -170,7 +170,7 @@ constexpr std::array kEntries = {
 }  // namespace
 
 std::span<const CatalogueEntry> adapters() {
-  return kEntries;
+  return kAdaptersEntries;
 }
 
 }  // namespace assay::catalogue_parts

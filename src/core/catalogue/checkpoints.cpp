@@ -10,7 +10,7 @@ namespace {
 
 using enum Severity;
 
-constexpr std::array kEntries = {
+constexpr std::array kCheckpointsEntries = {
     CatalogueEntry{"checkpoint.block-missing",
                    error,
                    "A part of a checkpoint lacks a whole block",
@@ -186,7 +186,7 @@ constexpr std::array kEntries = {
 }  // namespace
 
 std::span<const CatalogueEntry> checkpoints() {
-  return kEntries;
+  return kCheckpointsEntries;
 }
 
 }  // namespace assay::catalogue_parts

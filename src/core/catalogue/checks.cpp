@@ -10,7 +10,7 @@ namespace {
 
 using enum Severity;
 
-constexpr std::array kEntries = {
+constexpr std::array kChecksEntries = {
     CatalogueEntry{
         "against.architecture",
         error,
@@ -140,7 +140,7 @@ constexpr std::array kEntries = {
 }  // namespace
 
 std::span<const CatalogueEntry> checks() {
-  return kEntries;
+  return kChecksEntries;
 }
 
 }  // namespace assay::catalogue_parts

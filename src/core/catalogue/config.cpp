@@ -9,7 +9,7 @@ namespace {
 
 using enum Severity;
 
-constexpr std::array kEntries = {
+constexpr std::array kConfigEntries = {
     CatalogueEntry{
         "arch.unsupported",
         error,
@@ -166,7 +166,7 @@ constexpr std::array kEntries = {
 }  // namespace
 
 std::span<const CatalogueEntry> config() {
-  return kEntries;
+  return kConfigEntries;
 }
 
 }  // namespace assay::catalogue_parts

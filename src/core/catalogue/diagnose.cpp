@@ -9,7 +9,7 @@ namespace {
 
 using enum Severity;
 
-constexpr std::array kEntries = {
+constexpr std::array kDiagnoseEntries = {
     CatalogueEntry{
         "dtype.absent",
         note,
@@ -155,7 +155,7 @@ constexpr std::array kEntries = {
 }  // namespace
 
 std::span<const CatalogueEntry> diagnose() {
-  return kEntries;
+  return kDiagnoseEntries;
 }
 
 }  // namespace assay::catalogue_parts

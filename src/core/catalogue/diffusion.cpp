@@ -9,7 +9,7 @@ namespace {
 
 using enum Severity;
 
-constexpr std::array kEntries = {
+constexpr std::array kDiffusionEntries = {
     CatalogueEntry{
         "component.class-mismatch",
         error,
@@ -143,7 +143,7 @@ constexpr std::array kEntries = {
 }  // namespace
 
 std::span<const CatalogueEntry> diffusion() {
-  return kEntries;
+  return kDiffusionEntries;
 }
 
 }  // namespace assay::catalogue_parts

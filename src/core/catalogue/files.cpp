@@ -9,7 +9,7 @@ namespace {
 
 using enum Severity;
 
-constexpr std::array kEntries = {
+constexpr std::array kFilesEntries = {
     CatalogueEntry{"file.changed",
                    error,
                    "A file is shorter than when its header was read",
@@ -228,7 +228,7 @@ constexpr std::array kEntries = {
 }  // namespace
 
 std::span<const CatalogueEntry> files() {
-  return kEntries;
+  return kFilesEntries;
 }
 
 }  // namespace assay::catalogue_parts

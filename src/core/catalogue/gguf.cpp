@@ -9,7 +9,7 @@ namespace {
 
 using enum Severity;
 
-constexpr std::array kEntries = {
+constexpr std::array kGgufEntries = {
     CatalogueEntry{
         "gguf.alignment",
         error,
@@ -206,7 +206,7 @@ constexpr std::array kEntries = {
 }  // namespace
 
 std::span<const CatalogueEntry> gguf() {
-  return kEntries;
+  return kGgufEntries;
 }
 
 }  // namespace assay::catalogue_parts

@@ -9,7 +9,7 @@ namespace {
 
 using enum Severity;
 
-constexpr std::array kEntries = {
+constexpr std::array kJobsEntries = {
     CatalogueEntry{
         "convert.destination",
         error,
@@ -271,7 +271,7 @@ constexpr std::array kEntries = {
 }  // namespace
 
 std::span<const CatalogueEntry> jobs() {
-  return kEntries;
+  return kJobsEntries;
 }
 
 }  // namespace assay::catalogue_parts

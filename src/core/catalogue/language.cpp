@@ -10,7 +10,7 @@ namespace {
 
 using enum Severity;
 
-constexpr std::array kEntries = {
+constexpr std::array kLanguageEntries = {
     CatalogueEntry{
         "config.class-mismatch",
         warning,
@@ -178,7 +178,7 @@ constexpr std::array kEntries = {
 }  // namespace
 
 std::span<const CatalogueEntry> language() {
-  return kEntries;
+  return kLanguageEntries;
 }
 
 }  // namespace assay::catalogue_parts

@@ -9,7 +9,7 @@ namespace {
 
 using enum Severity;
 
-constexpr std::array kEntries = {
+constexpr std::array kProjectEntries = {
     CatalogueEntry{"project.absent",
                    error,
                    "No project here",
@@ -149,7 +149,7 @@ constexpr std::array kEntries = {
 }  // namespace
 
 std::span<const CatalogueEntry> project() {
-  return kEntries;
+  return kProjectEntries;
 }
 
 }  // namespace assay::catalogue_parts

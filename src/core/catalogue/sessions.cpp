@@ -10,7 +10,7 @@ namespace {
 
 using enum Severity;
 
-constexpr std::array kEntries = {
+constexpr std::array kSessionsEntries = {
     CatalogueEntry{"clock.malformed",
                    error,
                    "ASSAY_NOW is no date and time",
@@ -208,7 +208,7 @@ constexpr std::array kEntries = {
 }  // namespace
 
 std::span<const CatalogueEntry> sessions() {
-  return kEntries;
+  return kSessionsEntries;
 }
 
 }  // namespace assay::catalogue_parts

@@ -9,7 +9,7 @@ namespace {
 
 using enum Severity;
 
-constexpr std::array kEntries = {
+constexpr std::array kTextEntries = {
     CatalogueEntry{
         "special-token.no-eos",
         warning,
@@ -119,7 +119,7 @@ constexpr std::array kEntries = {
 }  // namespace
 
 std::span<const CatalogueEntry> text() {
-  return kEntries;
+  return kTextEntries;
 }
 
 }  // namespace assay::catalogue_parts

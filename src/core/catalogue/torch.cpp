@@ -10,7 +10,7 @@ namespace {
 
 using enum Severity;
 
-constexpr std::array kEntries = {
+constexpr std::array kTorchEntries = {
     CatalogueEntry{"model.remote-code",
                    note,
                    "A config names code of the model's own",
@@ -98,7 +98,7 @@ constexpr std::array kEntries = {
 }  // namespace
 
 std::span<const CatalogueEntry> torch() {
-  return kEntries;
+  return kTorchEntries;
 }
 
 }  // namespace assay::catalogue_parts

@@ -9,7 +9,7 @@ namespace {
 
 using enum Severity;
 
-constexpr std::array kEntries = {
+constexpr std::array kVisionEntries = {
     CatalogueEntry{
         "config.unpublished-value",
         warning,
@@ -93,7 +93,7 @@ constexpr std::array kEntries = {
 }  // namespace
 
 std::span<const CatalogueEntry> vision() {
-  return kEntries;
+  return kVisionEntries;
 }
 
 }  // namespace assay::catalogue_parts

@@ -11,7 +11,7 @@ namespace mx = mlx::core;
 
 namespace {
 
-mx::array random(mx::Shape shape, uint64_t seed) {
+mx::array random_array(mx::Shape shape, uint64_t seed) {
   return mx::random::normal(shape, mx::float32, mx::random::key(seed));
 }
 
@@ -45,8 +45,8 @@ TEST_CASE("rms_norm is MLX's") {
                           mx::Shape{2, 3, 17},
                           mx::Shape{1, 100, 576},
                           mx::Shape{1, 0, 8}}) {
-    auto weight = random({shape.back()}, 1);
-    for (const auto& x : layouts(random(shape, 2))) {
+    auto weight = random_array({shape.back()}, 1);
+    for (const auto& x : layouts(random_array(shape, 2))) {
       CHECK(fused_distance(rms_norm(x, weight, 1e-5f),
                            mx::fast::rms_norm(x, weight, 1e-5f)) < 1e-5f);
     }
@@ -55,7 +55,7 @@ TEST_CASE("rms_norm is MLX's") {
 
 TEST_CASE("rope is MLX's, whole heads or a part, halves or neighbours") {
   for (int length : {1, 5, 300}) {
-    for (const auto& x : layouts(random({1, 3, length, 16}, 3))) {
+    for (const auto& x : layouts(random_array({1, 3, length, 16}, 3))) {
       for (int pairs : {8, 5}) {
         for (bool interleaved : {false, true}) {
           CAPTURE(length);
@@ -80,8 +80,8 @@ TEST_CASE("rope is MLX's, whole heads or a part, halves or neighbours") {
 
 TEST_CASE("silu_gate is MLX's, and its ends are finite") {
   for (mx::Shape shape : {mx::Shape{1, 1, 1536}, mx::Shape{1, 40, 1536}}) {
-    auto gates = layouts(random(shape, 4) * mx::array(20.0f));
-    auto ups = layouts(random(shape, 5));
+    auto gates = layouts(random_array(shape, 4) * mx::array(20.0f));
+    auto ups = layouts(random_array(shape, 5));
     for (size_t i = 0; i < gates.size(); ++i) {
       auto expected = gates[i] * mx::sigmoid(gates[i]) * ups[i];
       CHECK(fused_distance(silu_gate(gates[i], ups[i]), expected) < 1e-4f);
@@ -92,8 +92,8 @@ TEST_CASE("silu_gate is MLX's, and its ends are finite") {
 }
 
 TEST_CASE("gradients are MLX's") {
-  auto x = random({1, 2, 3, 8}, 6);
-  auto y = random({1, 2, 3, 8}, 7);
+  auto x = random_array({1, 2, 3, 8}, 6);
+  auto y = random_array({1, 2, 3, 8}, 7);
   auto p = periods(4);
   auto ours = [&](const std::vector<mx::array>& in) {
     return mx::sum(silu_gate(

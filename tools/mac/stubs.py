@@ -143,7 +143,7 @@ def linux_symbols(name):
 
 def fill(root, build):
     defined, undefined = set(), set()
-    for path in sorted(build.rglob("*.cpp.o")):
+    for path in sorted(build.rglob("*.c[px][px].o")):
         found = symbols_of(path)
         defined |= found[0]
         undefined |= found[1]

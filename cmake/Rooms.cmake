@@ -54,6 +54,9 @@ endfunction()
 # (which `./dev test` fetches) at ASSAY_MODEL, and write below ASSAY_BUILD_DIR.
 function(assay_test name)
   cmake_parse_arguments(TEST "" "" "SOURCES;LINKS" ${ARGN})
+  # doctest's own code wants a source that includes it first.
+  set_source_files_properties("${PROJECT_SOURCE_DIR}/test/main.cpp" PROPERTIES
+    SKIP_UNITY_BUILD_INCLUSION ON)
   add_executable(test_${name} ${TEST_SOURCES}
     "${PROJECT_SOURCE_DIR}/test/main.cpp")
   target_link_libraries(test_${name} PRIVATE ${TEST_LINKS} doctest::doctest

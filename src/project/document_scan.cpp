@@ -149,6 +149,9 @@ bool opens_comment(std::string_view line) {
 std::string raw_element(std::string_view rest) {
   constexpr std::array<std::string_view, 4> kElements = {
       "pre", "script", "style", "textarea"};
+  if (!rest.starts_with('<')) {
+    return {};
+  }
   auto lower = to_lower(rest.substr(0, 10));
   for (auto element : kElements) {
     auto open = "<" + std::string(element);

@@ -5,8 +5,6 @@
 #include <cmath>
 #include <cstdint>
 
-#include <fmt/format.h>
-
 #include "assay/core/file.h"
 
 namespace assay::project {
@@ -94,9 +92,13 @@ std::string sha256(std::string_view bytes) {
   for (size_t at = 0; at < tail.size(); at += 64) {
     absorb(state, reinterpret_cast<const unsigned char*>(tail.data()) + at);
   }
+  // No formatting library: thousands of tasks get their ids at each start.
+  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string hex;
   for (auto word : state) {
-    hex += fmt::format("{:08x}", word);
+    for (int shift = 28; shift >= 0; shift -= 4) {
+      hex += kDigits[word >> shift & 15];
+    }
   }
   return hex;
 }

@@ -298,7 +298,10 @@ Ledger parse_ledger(std::string_view text) {
                        problem.actual));
     }
   }
-  std::ranges::stable_sort(ledger.runs, std::less<>{}, &Run::time);
+  // Lines are added as time goes on; only merges put them out of order.
+  if (!std::ranges::is_sorted(ledger.runs, std::less<>{}, &Run::time)) {
+    std::ranges::stable_sort(ledger.runs, std::less<>{}, &Run::time);
+  }
   return ledger;
 }
 

@@ -65,6 +65,11 @@ bool fits(const FittedPage& page, const PageLimit& limit) {
          (limit.lines == 0 || lines <= limit.lines);
 }
 
+// No page of more items fits: each takes a line and a token.
+size_t most_items(const PageLimit& limit) {
+  return limit.lines == 0 ? limit.tokens : std::min(limit.tokens, limit.lines);
+}
+
 }  // namespace
 
 FittedPage fit_page(const Page& page, const PageLimit& given) {
@@ -73,7 +78,9 @@ FittedPage fit_page(const Page& page, const PageLimit& given) {
       given.diagnostics ? page.quick_diagnostics * kResultTokens : 0;
   limit.tokens -= std::min(limit.tokens, reserved);
   auto ranks = all_ranks(page);
-  auto best = render(page, ranks, 0);
+  auto low = static_cast<size_t>(std::ranges::upper_bound(ranks, kEssential) -
+                                 ranks.begin());
+  auto best = render(page, ranks, low);
   if (best.tokens > limit.tokens) {
     fail("session.budget",
          "--budget",
@@ -82,8 +89,8 @@ FittedPage fit_page(const Page& page, const PageLimit& given) {
   }
   // More items need more room, but for the line that counts the rest: all of
   // them are tried apart.
-  size_t low = 0;
-  size_t high = ranks.size();
+  auto most = most_items(limit);
+  size_t high = std::max(low, std::min(ranks.size(), most));
   while (low < high) {
     auto middle = (low + high + 1) / 2;
     auto page_now = render(page, ranks, middle);
@@ -94,7 +101,7 @@ FittedPage fit_page(const Page& page, const PageLimit& given) {
       high = middle - 1;
     }
   }
-  if (low < ranks.size()) {
+  if (low < ranks.size() && ranks.size() <= most) {
     auto page_now = render(page, ranks, ranks.size());
     if (fits(page_now, limit)) {
       best = std::move(page_now);

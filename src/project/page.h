@@ -13,6 +13,9 @@
 
 namespace assay::project {
 
+/** The rank of what stands in every page, however small its budget. */
+constexpr int kEssential = -1;
+
 struct PageItem {
   std::string kind;  ///< "broken", "task", "decision", "result"...
   std::string text;  ///< one line
@@ -47,7 +50,8 @@ struct FittedPage {
 };
 
 /** The most important items that fit, in the page's order. Throws Error
- * session.budget where not even the head and the counts do. */
+ * session.budget where not even the head, the counts and the essential items
+ * do. */
 FittedPage fit_page(const Page& page, const PageLimit& limit);
 
 Json to_json(const Page& page, const FittedPage& fitted);

@@ -35,7 +35,7 @@ struct SessionMark {
   std::vector<TaskMark> tasks;
   std::set<std::string> decisions;  ///< titles
   std::set<std::string> learnings;
-  std::set<std::string> results;  ///< ids of runs
+  std::vector<std::string> results;  ///< ids of runs
   TreeState tree;
 };
 

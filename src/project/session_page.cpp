@@ -20,6 +20,7 @@ namespace {
 
 // What comes first when room is short; the lower the more important.
 enum Rank : int {
+  kAtWork = kEssential,  // the first task in progress
   kBroken = 0,
   kInProgress = 10,
   kFirstNext = 20,  // the three that come up first
@@ -94,9 +95,11 @@ PageSection todo_section(const Store& store,
   PageSection section{"TODO", counts(project.tasks), {}, "assay task list"};
   add_broken(store, project, known, section);
   size_t open = 0;
+  int started = kAtWork;
   for (const auto* view : tasks_in_order(project.tasks)) {
     if (view->task.state == TaskState::started) {
-      section.items.push_back(task_item(*view, kInProgress, "in progress"));
+      section.items.push_back(task_item(*view, started, "in progress"));
+      started = kInProgress;
       continue;
     }
     int rank = open < 3 ? kFirstNext : (open < 10 ? kNext : kLater);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <set>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -74,19 +76,21 @@ void add_regressions(const Ledger& ledger,
 
 }  // namespace
 
-std::set<std::string> run_ids(const Ledger& ledger) {
-  std::set<std::string> ids;
+std::vector<std::string> run_ids(const Ledger& ledger) {
+  std::vector<std::string> ids;
+  ids.reserve(ledger.runs.size());
   for (const auto& run : ledger.runs) {
-    ids.insert(run.id);
+    ids.push_back(run.id);
   }
   return ids;
 }
 
 std::string runs_since(const Ledger& ledger,
-                       const std::set<std::string>& before) {
+                       const std::vector<std::string>& before) {
+  std::unordered_set<std::string_view> known(before.begin(), before.end());
   std::map<std::string, std::pair<size_t, std::set<std::string>>> models;
   for (const auto& run : ledger.runs) {
-    if (!before.contains(run.id)) {
+    if (!known.contains(run.id)) {
       auto& [count, kinds] = models[run.model.name];
       ++count;
       kinds.insert(run.kind);

@@ -2,7 +2,6 @@
 
 // What sessions and the check of a project say of results.
 
-#include <set>
 #include <string>
 #include <vector>
 
@@ -13,12 +12,12 @@
 
 namespace assay::project {
 
-/** The ids of all recorded runs. */
-std::set<std::string> run_ids(const Ledger& ledger);
+/** The ids of all recorded runs, by time. */
+std::vector<std::string> run_ids(const Ledger& ledger);
 
 /** "2 of SmolLM2 (bench, perplexity)": the runs not among `before`. */
 std::string runs_since(const Ledger& ledger,
-                       const std::set<std::string>& before);
+                       const std::vector<std::string>& before);
 
 /** The section RESULTS: what is worse beyond noise (and by at least `percent`),
  * then the newest runs. */

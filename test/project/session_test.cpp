@@ -120,6 +120,24 @@ TEST_CASE("a budget leaves out the least important, and says how much") {
   CHECK(std::ranges::count(screen, '\n') <= 40);
 }
 
+TEST_CASE("the task in progress stands in the smallest page") {
+  LoneProject project;
+  project.write("TODO.md", "- [/] the work at hand\n- [/] another\n");
+  auto page = session_page(project.store, {});
+  for (int broken = 0; broken < 50; ++broken) {
+    page.sections[0].items.insert(
+        page.sections[0].items.begin(),
+        {"broken", "broken: " + std::to_string(broken), 0, {}});
+  }
+  size_t least = 1;
+  while (failure([&] { fit_page(page, {least, 0}); }) == "session.budget") {
+    ++least;
+  }
+  CHECK(holds(fit_page(page, {least, 0}).text, "the work at hand"));
+  CHECK(!holds(fit_page(page, {least, 0}).text, "broken"));
+  CHECK(holds(fit_page(page, {least + 30, 0}).text, "broken: 49"));
+}
+
 TEST_CASE("the end says what was done since the start, and only that") {
   LoneProject project;
   project.git({"init", "-q"});

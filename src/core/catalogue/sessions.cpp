@@ -157,11 +157,13 @@ constexpr std::array kSessionsEntries = {
                    "`assay new` makes a folder; it never writes into one that "
                    "holds other things.",
                    "Go into it and run `assay adopt`, or take another name."},
-    CatalogueEntry{"session.budget",
-                   error,
-                   "The budget is smaller than the smallest page",
-                   "Even the head of the page and its counts need more tokens.",
-                   "Give a larger --budget."},
+    CatalogueEntry{
+        "session.budget",
+        error,
+        "The budget is smaller than the smallest page",
+        "Even the head of the page, its counts and the task in progress need "
+        "more tokens.",
+        "Give a larger --budget."},
     CatalogueEntry{"session.commit",
                    error,
                    "git did not commit",

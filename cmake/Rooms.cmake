@@ -7,6 +7,9 @@ add_library(assay_options INTERFACE)
 target_compile_features(assay_options INTERFACE cxx_std_20)
 target_compile_options(assay_options INTERFACE -Wall -Wextra -Wpedantic
   -Wshadow -Wconversion -Wno-sign-conversion)
+# clang reports what templates of g++'s own library use.
+target_compile_options(assay_options INTERFACE
+  $<$<AND:$<CXX_COMPILER_ID:Clang>,$<PLATFORM_ID:Linux>>:-Wno-deprecated-declarations>)
 if(ASSAY_UNITY)
   # Names of one source are no trap for the next, and none of them is a header.
   target_compile_options(assay_options INTERFACE -Wno-shadow

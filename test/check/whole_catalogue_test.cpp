@@ -71,7 +71,7 @@ constexpr auto kOtherRooms = std::to_array<std::string_view>(
      "results.",    "recall.",      "prompt-cache.", "clock.",   "decision.",
      "diagnostic.", "document.",    "env.",          "fix.",     "naming.",
      "output.",     "result.",      "rules.",        "session.", "settings.",
-     "speed.",      "task."});
+     "speed.",      "task.",        "http."});
 
 /** The same, one by one: types and tokenizers that readers refuse, loops of
  * folders (scan_test.cpp), faults of Assay itself. */

@@ -65,7 +65,7 @@ void put(const Block& block, std::byte*& out) {
   out += sizeof(Block);
 }
 
-Bytes<16> pack_nibbles(const std::array<uint8_t, kBlock>& q) {
+Bytes<16> pack_mlx_nibbles(const std::array<uint8_t, kBlock>& q) {
   Bytes<16> nibbles;
   for (size_t j = 0; j < 16; ++j) {
     nibbles[j] = static_cast<uint8_t>((q[j] & 15) | (q[j + 16] & 15) << 4);
@@ -89,13 +89,13 @@ void put_block(DType type,
                std::byte*& out) {
   switch (type) {
     case DType::q4_0:
-      return put(Q4_0{scale, pack_nibbles(q)}, out);
+      return put(Q4_0{scale, pack_mlx_nibbles(q)}, out);
     case DType::q4_1:
-      return put(Q4_1{scale, bias, pack_nibbles(q)}, out);
+      return put(Q4_1{scale, bias, pack_mlx_nibbles(q)}, out);
     case DType::q5_0:
-      return put(Q5_0{scale, fifth_bits(q), pack_nibbles(q)}, out);
+      return put(Q5_0{scale, fifth_bits(q), pack_mlx_nibbles(q)}, out);
     case DType::q5_1:
-      return put(Q5_1{scale, bias, fifth_bits(q), pack_nibbles(q)}, out);
+      return put(Q5_1{scale, bias, fifth_bits(q), pack_mlx_nibbles(q)}, out);
     default: {
       Q8_0 block{scale, {}};
       for (size_t j = 0; j < kBlock; ++j) {
@@ -134,7 +134,7 @@ void write_mxfp4(std::span<const uint32_t> packed,
   for (std::byte scale : scales) {
     unpack_bits<4>(in, kBlock, q.data());
     in += kBlock / 2;
-    put(MXFP4{std::to_integer<uint8_t>(scale), pack_nibbles(q)}, out);
+    put(MXFP4{std::to_integer<uint8_t>(scale), pack_mlx_nibbles(q)}, out);
   }
 }
 

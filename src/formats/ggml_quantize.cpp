@@ -137,7 +137,7 @@ void encode(std::span<const float> values, Q8_0& block) {
 }
 
 template <typename Block>
-bool fits(const Block& block) {
+bool block_fits(const Block& block) {
   if constexpr (requires { block.minimum; }) {
     return finite_half(block.scale) && finite_half(block.minimum);
   } else {
@@ -166,7 +166,7 @@ void encode_all(DType dtype,
     }
     Block block;
     encode(group, block);
-    if (!fits(block)) {
+    if (!block_fits(block)) {
       refuse(dtype, at, extreme_of(group));
     }
     std::memcpy(bytes.data() + at / Block::kElements * sizeof(Block),

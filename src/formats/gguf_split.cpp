@@ -30,7 +30,7 @@ std::optional<int> five_digits(std::string_view text) {
   return value;
 }
 
-std::optional<SplitName> split_name(const std::string& file) {
+std::optional<SplitName> split_file_name(const std::string& file) {
   constexpr std::string_view kForm = "-00001-of-00003.gguf";
   if (file.size() < kForm.size()) {
     return std::nullopt;
@@ -92,7 +92,7 @@ std::vector<GgufPart> read_gguf_parts(const fs::path& path) {
   if (count <= 1) {
     return parts;
   }
-  auto named = split_name(path.filename().string());
+  auto named = split_file_name(path.filename().string());
   if (!named || named->count != count || named->part < 1 ||
       named->part > count) {
     fail("gguf.split-name",

@@ -159,7 +159,7 @@ ValueComparison compare_values(const ResultValue& a, const ResultValue& b) {
   return result;
 }
 
-Json json_of(const std::optional<double>& value) {
+Json figure_json(const std::optional<double>& value) {
   return value && std::isfinite(*value) ? Json(*value) : Json();
 }
 
@@ -345,12 +345,12 @@ RunComparison compare_runs(const Run& a, const Run& b) {
 Json to_json(const Point& point) {
   Json json = {{"id", point.run->id},
                {"time", point.run->time},
-               {"value", json_of(point.value->value)},
-               {"spread", json_of(point.value->spread)},
+               {"value", figure_json(point.value->value)},
+               {"spread", figure_json(point.value->spread)},
                {"change", name(point.change)}};
   if (point.change != Change::first) {
-    json["baseline"] = json_of(point.baseline);
-    json["tolerance"] = json_of(point.tolerance);
+    json["baseline"] = figure_json(point.baseline);
+    json["tolerance"] = figure_json(point.tolerance);
   }
   return json;
 }
@@ -375,12 +375,12 @@ Json to_json(const RunComparison& comparison) {
   for (const auto& value : comparison.values) {
     Json entry = {{"what", value.what},
                   {"unit", value.unit},
-                  {"a", json_of(value.a)},
-                  {"b", json_of(value.b)}};
+                  {"a", figure_json(value.a)},
+                  {"b", figure_json(value.b)}};
     if (value.a && value.b) {
-      entry["difference"] = json_of(value.difference);
-      entry["ratio"] = json_of(value.ratio);
-      entry["tolerance"] = json_of(value.tolerance);
+      entry["difference"] = figure_json(value.difference);
+      entry["ratio"] = figure_json(value.ratio);
+      entry["tolerance"] = figure_json(value.tolerance);
       entry["change"] = name(value.change);
     }
     values.push_back(std::move(entry));

@@ -24,7 +24,7 @@ std::string from_hex(std::string_view hex) {
   return bytes;
 }
 
-const PickleValue* entry(const Pickle& pickle, std::string_view key) {
+const PickleValue* pickle_entry(const Pickle& pickle, std::string_view key) {
   const auto& items = pickle.at(pickle.root).items;
   for (size_t i = 0; i + 1 < items.size(); i += 2) {
     if (pickle.at(items[i]).text == key) {
@@ -98,13 +98,13 @@ TEST_CASE("every protocol gives the same values") {
     CHECK(pickle.end == bytes.size());
     REQUIRE(pickle.at(pickle.root).kind == Kind::dict);
     REQUIRE(pickle.at(pickle.root).items.size() == 12);
-    CHECK(entry(pickle, "name")->text == "w");
-    CHECK(entry(pickle, "size")->integer == 3);
-    const auto* list = entry(pickle, "list");
+    CHECK(pickle_entry(pickle, "name")->text == "w");
+    CHECK(pickle_entry(pickle, "size")->integer == 3);
+    const auto* list = pickle_entry(pickle, "list");
     REQUIRE(list->items.size() == 3);
     CHECK(pickle.at(list->items[1]).integer == -2);
     CHECK(pickle.at(list->items[2]).integer == int64_t{1} << 40);
-    const auto* tuple = entry(pickle, "t");
+    const auto* tuple = pickle_entry(pickle, "t");
     REQUIRE(tuple->items.size() == 3);
     CHECK(tuple->kind == Kind::tuple);
     CHECK(pickle.at(tuple->items[0]).real == 1.5);

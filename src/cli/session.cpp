@@ -107,6 +107,7 @@ void print_list(std::string_view title,
 int session_status(Output& output) {
   auto store = open_store();
   auto report = project::session_report(store);
+  project::note_tasks(store);
   if (output.json()) {
     output.print_json(to_json(report));
     return report.lost.empty() ? kSound : kFindings;

@@ -15,6 +15,7 @@
 #include "assay/convert/exports_common.h"
 #include "assay/convert/mlx_folder.h"
 #include "assay/convert/verify.h"
+#include "assay/core/claim.h"
 #include "assay/core/finding_json.h"
 #include "assay/core/platform.h"
 
@@ -67,8 +68,10 @@ class Conversion {
         files_(open_model(source)),
         tree_((check_apart(files_, destination), arch::build_tree(files_))),
         folder_(destination, options.force),
+        claim_(folder_.partial()),
         data_(files_),
         reader_(files_, tree_.config) {
+    report_.findings = claim_.findings();
     report_.source = source;
     report_.destination = destination;
     report_.to = options.to;
@@ -109,7 +112,7 @@ class Conversion {
   void to_mlx() {
     auto plan = make_plan(tree_.parameters, reader_, data_, options_);
     check_space(folder_.partial(), plan.bytes);
-    report_.findings = plan.findings;
+    std::ranges::copy(plan.findings, std::back_inserter(report_.findings));
     // A tokenizer takes as long to make as many tensors to write.
     auto documents = std::async(std::launch::async, [this] {
       std::vector<Finding> findings;
@@ -264,6 +267,7 @@ class Conversion {
   ModelFiles files_;
   arch::Tree tree_;
   AtomicFolder folder_;
+  Claim claim_;
   TensorData data_;
   nn::WeightReader reader_;
   ConvertReport report_;

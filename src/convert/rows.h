@@ -78,6 +78,11 @@ class ParameterRows {
   /** The bytes of all rows in order, where they are plain values of `dtype`
    * and can be written as they lie; otherwise empty. */
   std::vector<std::span<const std::byte>> as_they_lie(DType dtype) const;
+  /** True where each value is stored as one of `dtype`, so that rounding to it
+   * changes none. */
+  bool holds(DType dtype) const {
+    return kind_ != Kind::quantized && dtype_ == dtype;
+  }
 
  private:
   enum class Kind {

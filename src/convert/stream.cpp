@@ -178,6 +178,7 @@ Change stream_quantized(const PlannedParameter& parameter, const Sink& sink) {
   Cut cut{rows.rows(), rows.width()};
   QuantizedBatch out(parameter, cut);
   std::atomic<bool> fits = true;
+  bool exact = rows.holds(parameter.value_type);
   auto work = [&](size_t first, size_t count, size_t at) {
     auto words = out.words(at, count);
     auto scales = out.scales(first, count);
@@ -191,9 +192,17 @@ Change stream_quantized(const PlannedParameter& parameter, const Sink& sink) {
     }
     std::vector<float> values(count * cut.width), result(values.size());
     rows.floats(first, count, values);
-    auto rounded = values;
-    round_to(parameter.value_type, rounded);
-    if (!quantize_piece(parameter, rounded, words, scales, biases, result)) {
+    std::vector<float> rounded;
+    if (!exact) {
+      rounded = values;
+      round_to(parameter.value_type, rounded);
+    }
+    if (!quantize_piece(parameter,
+                        exact ? values : rounded,
+                        words,
+                        scales,
+                        biases,
+                        result)) {
       fits = false;
     }
     own.add(values, result);

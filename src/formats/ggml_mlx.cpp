@@ -68,12 +68,6 @@ auto groups(const Q5_K& block) {
   return with_packed_scales(block);
 }
 
-Bytes<32> quants(const Q4_0& block) {
-  return unpack_nibbles(block.nibbles);
-}
-Bytes<32> quants(const Q4_1& block) {
-  return unpack_nibbles(block.nibbles);
-}
 Bytes<32> quants(const Q5_0& block) {
   return unpack_fives(block.nibbles, block.high);
 }
@@ -87,6 +81,21 @@ Bytes<32> quants(const Q8_0& block) {
     result[j] = static_cast<uint8_t>(block.quants[j] + 128);
   }
   return result;
+}
+
+/** ggml's low nibbles are the first 16 values, its high ones the other 16; to
+ * MLX the two of a byte are neighbours. */
+void repack_nibbles(const Bytes<16>& nibbles, std::byte* out) {
+  constexpr uint64_t kLow = 0x0f0f0f0f0f0f0f0f;
+  std::array<uint64_t, 2> from{};
+  std::memcpy(from.data(), nibbles.data(), sizeof(from));
+  for (const int shift : {0, 4}) {
+    std::array<uint64_t, 2> values{from[0] >> shift & kLow,
+                                   from[1] >> shift & kLow};
+    pack_bits<4>(
+        reinterpret_cast<const uint8_t*>(values.data()), sizeof(values), out);
+    out += 8;
+  }
 }
 
 /** A pair of groups shares 32 bytes: low nibbles the first, high the second. */
@@ -122,18 +131,67 @@ bool is_half(float value) {
   return std::isfinite(value) && half_to_float(float_to_half(value)) == value;
 }
 
-// Where both numbers are stored as float16, they fit it.
-template <typename Block>
-constexpr bool kStoredAsHalf =
-    std::is_same_v<Block, Q4_1> || std::is_same_v<Block, Q5_1>;
-
-template <typename Block>
 bool fits(const ScaleBias& group, bool half) {
-  if (half && !kStoredAsHalf<Block>) {
+  if (half) {
     return is_half(group.scale) && is_half(group.bias);
   }
   return std::isfinite(group.scale) && std::isfinite(group.bias);
 }
+
+// The same in the bits of float16, where a block has one group. A zero point
+// is a power of two, so that the bias has the scale's digits and another
+// exponent.
+struct HalfGroup {
+  uint16_t scale;
+  uint16_t bias;
+  bool fits;
+};
+
+constexpr uint16_t kHalfExponent = 0x7c00;
+constexpr uint16_t kHalfSign = 0x8000;
+
+bool is_finite_half(uint16_t bits) {
+  return (bits & kHalfExponent) != kHalfExponent;
+}
+
+template <typename Block>
+HalfGroup with_half_minimum(const Block& block) {
+  return {block.scale,
+          block.minimum,
+          is_finite_half(block.scale) && is_finite_half(block.minimum)};
+}
+
+template <typename Block>
+HalfGroup half_symmetric(const Block& block, int power) {
+  const uint16_t scale = block.scale;
+  const int exponent = (scale & kHalfExponent) >> 10;
+  if (exponent == 0) {
+    const float bias = -std::ldexp(half_to_float(scale), power);
+    return {scale, float_to_half(bias), true};
+  }
+  return {scale,
+          static_cast<uint16_t>((scale + (power << 10)) ^ kHalfSign),
+          exponent + power <= 30};
+}
+
+HalfGroup half_group(const Q4_0& block) {
+  return half_symmetric(block, 3);
+}
+HalfGroup half_group(const Q5_0& block) {
+  return half_symmetric(block, 4);
+}
+HalfGroup half_group(const Q8_0& block) {
+  return half_symmetric(block, 7);
+}
+HalfGroup half_group(const Q4_1& block) {
+  return with_half_minimum(block);
+}
+HalfGroup half_group(const Q5_1& block) {
+  return with_half_minimum(block);
+}
+
+template <typename Block>
+concept OneHalfGroup = requires(const Block& block) { half_group(block); };
 
 struct Output {
   std::byte* packed;
@@ -165,19 +223,50 @@ bool all_blocks(std::span<const std::byte> bytes, const Visit& visit) {
   return true;
 }
 
+void write_half(uint16_t bits, std::byte*& out) {
+  std::memcpy(out, &bits, sizeof(bits));
+  out += sizeof(bits);
+}
+
+template <typename Block>
+bool write_groups(const Block& block, Output& out) {
+  if constexpr (OneHalfGroup<Block>) {
+    if (out.half) {
+      const auto group = half_group(block);
+      write_half(group.scale, out.scales);
+      write_half(group.bias, out.biases);
+      return group.fits;
+    }
+  }
+  for (const auto& group : groups(block)) {
+    if (!fits(group, out.half)) {
+      return false;
+    }
+    write_scale(group.scale, out.half, out.scales);
+    write_scale(group.bias, out.half, out.biases);
+  }
+  return true;
+}
+
+template <int Bits, typename Block>
+void write_quants(const Block& block, std::byte*& out) {
+  if constexpr (std::is_same_v<Block, Q4_0> || std::is_same_v<Block, Q4_1>) {
+    repack_nibbles(block.nibbles, out);
+    out += block.nibbles.size();
+  } else {
+    const auto values = quants(block);
+    pack_bits<Bits>(values.data(), values.size(), out);
+    out += values.size() * Bits / 8;
+  }
+}
+
 template <typename Block, int Bits>
 bool rewrite(std::span<const std::byte> bytes, Output out) {
   return all_blocks<Block>(bytes, [&out](const Block& block) {
-    for (const auto& group : groups(block)) {
-      if (!fits<Block>(group, out.half)) {
-        return false;
-      }
-      write_scale(group.scale, out.half, out.scales);
-      write_scale(group.bias, out.half, out.biases);
+    if (!write_groups(block, out)) {
+      return false;
     }
-    const auto values = quants(block);
-    pack_bits<Bits>(values.data(), values.size(), out.packed);
-    out.packed += values.size() * Bits / 8;
+    write_quants<Bits>(block, out.packed);
     return true;
   });
 }
@@ -185,8 +274,13 @@ bool rewrite(std::span<const std::byte> bytes, Output out) {
 template <typename Block>
 bool all_fit(std::span<const std::byte> bytes, bool half) {
   return all_blocks<Block>(bytes, [half](const Block& block) {
+    if constexpr (OneHalfGroup<Block>) {
+      if (half) {
+        return half_group(block).fits;
+      }
+    }
     for (const auto& group : groups(block)) {
-      if (!fits<Block>(group, half)) {
+      if (!fits(group, half)) {
         return false;
       }
     }

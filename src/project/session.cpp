@@ -65,6 +65,69 @@ void report_tasks(const SessionMark& before,
   }
 }
 
+// Tasks that came with a commit since and are gone again, finished in none.
+void report_passed(const Store& store,
+                   const SessionMark& before,
+                   const std::vector<TaskView>& now,
+                   SessionReport& report) {
+  if (!before.tree.git) {
+    return;
+  }
+  auto range =
+      before.tree.commit.empty() ? "HEAD" : before.tree.commit + "..HEAD";
+  auto log = run_git(store,
+                     {"log",
+                      "--patch",
+                      "--unified=0",
+                      "--no-color",
+                      "--no-ext-diff",
+                      "--no-textconv",
+                      "--no-show-signature",
+                      "--format=",
+                      range,
+                      "--",
+                      std::string(kTasksFile)});
+  std::string added;
+  for (const auto& line : split_lines(log.exit_code == 0 ? log.output : "")) {
+    auto text = std::string_view(line);
+    if (text.starts_with('+') && !text.starts_with("+++ ")) {
+      added += fmt::format("{}\n", trim(text.substr(1)));
+    }
+  }
+  std::set<std::string> known;
+  for (const auto& task : before.tasks) {
+    known.insert(task.id);
+  }
+  for (const auto& view : now) {
+    known.insert(view.task.id);
+  }
+  auto document = Document(added, std::string(kTasksFile));
+  for (const auto& task : document.tasks()) {
+    if (!unfinished(task.state)) {
+      known.insert(task.id);
+    }
+  }
+  for (const auto& task : document.tasks()) {
+    if (known.insert(task.id).second) {
+      report.lost.push_back({task.id, task.text, task.state, ""});
+    }
+  }
+}
+
+bool add_new_tasks(SessionMark& mark, const std::vector<TaskView>& tasks) {
+  std::set<std::string> known;
+  for (const auto& task : mark.tasks) {
+    known.insert(task.id);
+  }
+  auto before = known.size();
+  for (const auto& view : tasks) {
+    if (unfinished(view.task.state) && known.insert(view.task.id).second) {
+      mark.tasks.push_back(mark_of(view));
+    }
+  }
+  return known.size() > before;
+}
+
 void report_learned(const SessionMark& before,
                     const ProjectNow& now,
                     SessionReport& report) {
@@ -213,9 +276,19 @@ SessionStart start_session(Store& store) {
   if (!notes.open) {
     notes.open = mark_project(project, std::move(tree));
     write_notes(store, notes);
+  } else if (add_new_tasks(*notes.open, project.tasks)) {
+    write_notes(store, notes);
   }
   start.since = notes.open->at;
   return start;
+}
+
+void note_tasks(Store& store) {
+  auto guard = Store::Guard(store);
+  auto notes = read_notes(store);
+  if (notes.open && add_new_tasks(*notes.open, list_tasks(store))) {
+    write_notes(store, notes);
+  }
 }
 
 SessionReport session_report(const Store& store) {
@@ -232,6 +305,7 @@ SessionReport session_report(const Store& store) {
   report.since = notes.open->at;
   report.at = now_text();
   report_tasks(*notes.open, now.tasks, report);
+  report_passed(store, *notes.open, now.tasks, report);
   report_learned(*notes.open, now, report);
   if (auto recorded = runs_since(now.ledger, notes.open->results);
       !recorded.empty()) {

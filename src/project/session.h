@@ -60,11 +60,17 @@ struct SessionStart {
  * that it is. */
 SessionStart start_session(Store& store);
 
+/** Remembers the unfinished tasks that have come since the session began, so
+ * that none goes unnoticed. Changes nothing where no session is open. */
+void note_tasks(Store& store);
+
 /** What became of things since the session began. */
 struct SessionReport {
   std::string since, at;
   std::vector<std::string> completed, in_progress, next;
-  std::vector<TaskMark> lost;  ///< unfinished then, and gone now
+  /** Unfinished then, or when they were last seen (by a start or a status
+   * since, or in a commit), and gone now. */
+  std::vector<TaskMark> lost;
 };
 
 /** Throws Error session.none. */

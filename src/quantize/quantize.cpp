@@ -2,10 +2,12 @@
 
 #include <chrono>
 #include <cmath>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "assay/core/claim.h"
 #include "assay/core/file.h"
 #include "assay/core/finding_json.h"
 #include "assay/quantize/search.h"
@@ -75,7 +77,9 @@ class Job {
       : options_(options),
         progress_(progress),
         source_(source),
-        folder_(destination, options.force) {
+        folder_(destination, options.force),
+        claim_(folder_.partial()) {
+    report_.findings = claim_.findings();
     report_.source = source;
     report_.destination = destination;
     report_.max_loss_percent = options.max_loss_percent;
@@ -205,7 +209,8 @@ class Job {
     report_.source_bits_per_weight =
         8.0 * static_cast<double>(report_.source_bytes) /
         static_cast<double>(std::max<uint64_t>(1, report_.written.parameters));
-    report_.findings = report_.written.findings;
+    std::ranges::copy(report_.written.findings,
+                      std::back_inserter(report_.findings));
     auto files = open_model(folder_.partial());
     auto tree = arch::build_tree(files);
     nn::WeightReader reader(files, tree.config);
@@ -222,6 +227,7 @@ class Job {
   const Progress& progress_;
   fs::path source_;
   AtomicFolder folder_;
+  Claim claim_;
   ConvertOptions convert_;
   QuantizeReport report_;
 };

@@ -1,9 +1,14 @@
 #include "assay/core/file.h"
 
+#include <array>
+#include <csignal>
 #include <fstream>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <doctest/doctest.h>
 
+#include "assay/core/claim.h"
 #include "assay/core/finding.h"
 #include "assay/core/platform.h"
 
@@ -70,6 +75,52 @@ TEST_CASE("a committed folder replaces the earlier one whole") {
   CHECK(count_entries(folder.path) == 1);
   CHECK(!fs::exists(target / "old"));
   CHECK(read_text(target / "new") == "new");
+}
+
+TEST_CASE("what a killed job left goes with the next one, a living one's not") {
+  TemporaryFolder folder;
+  auto target = folder.path / "model";
+  std::array<int, 2> ready{};
+  REQUIRE(pipe(ready.data()) == 0);
+  pid_t child = fork();
+  if (child == 0) {
+    AtomicFolder result(target, false);
+    Claim claim(result.partial());
+    write_text(result.partial() / "half", "half");
+    bool told = write(ready[1], "x", 1) == 1;
+    pause();
+    _exit(told ? 0 : 1);
+  }
+  char byte = 0;
+  REQUIRE(read(ready[0], &byte, 1) == 1);
+  auto left = fs::path(target.string() + ".partial-" + std::to_string(child));
+  {
+    AtomicFolder other(target, false);
+    CHECK(Claim(other.partial()).findings().empty());
+    CHECK(fs::exists(left / "half"));
+  }
+  kill(child, SIGKILL);
+  // Ended, but not waited for: it still has its number.
+  siginfo_t ended{};
+  REQUIRE(waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT) ==
+          0);
+  close(ready[0]);
+  close(ready[1]);
+  CHECK(fs::exists(left / "half"));
+  // Names that only begin alike, and files, are somebody else's.
+  fs::create_directory(target.string() + ".partial-12x");
+  write_text(target.string() + ".partial-12", "text");
+  AtomicFolder next(target, false);
+  Claim claim(next.partial());
+  const auto& said = claim.findings();
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].id == "file.leftover");
+  CHECK(said[0].where == left.string());
+  CHECK(!fs::exists(left));
+  CHECK(count_entries(folder.path) == 3);
+  next.commit();
+  CHECK(count_entries(folder.path) == 3);
+  waitpid(child, nullptr, 0);
 }
 
 TEST_CASE("reading text is bounded") {

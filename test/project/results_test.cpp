@@ -14,6 +14,7 @@
 #include "assay/project/blocks.h"
 #include "assay/project/fingerprint.h"
 #include "assay/project/plot.h"
+#include "assay/project/session_results.h"
 #include "assay/project/trends.h"
 
 #include "support.h"
@@ -297,6 +298,57 @@ TEST_CASE("a fingerprint knows a model again, and any change of its weights") {
   auto identity = identify(store, folder.path / "config.json");
   CHECK(identity.path == "config.json");
   CHECK(identity.name == "config.json");
+}
+
+TEST_CASE("a model that changed since its newest run is told") {
+  Project project;
+  auto& store = project.store;
+  auto said = [&] {
+    std::vector<Finding> findings;
+    check_results(store, findings);
+    return findings;
+  };
+  project.write("models/m/model.safetensors", "weights");
+  auto run = run_of(1, 70);
+  run.model = identify(store, project.folder.path / "models/m");
+  record(store, run);
+  CHECK(said().empty());
+  project.write("models/m/model.safetensors", "others!");
+  auto findings = said();
+  REQUIRE(findings.size() == 1);
+  CHECK(findings[0].id == "result.model-changed");
+  CHECK(findings[0].where == "reference/results.jsonl:1");
+  CHECK(findings[0].expected == "models/m with " + run.model.hash);
+  CHECK(findings[0].actual == fingerprint(project.folder.path / "models/m"));
+  // Measured again, the newest run speaks of what lies there.
+  run = run_of(2, 71);
+  run.model = identify(store, project.folder.path / "models/m");
+  record(store, run);
+  CHECK(said().empty());
+  // A machine without the model can't tell.
+  fs::remove_all(project.folder.path / "models");
+  CHECK(said().empty());
+}
+
+TEST_CASE("a RESULTS.md older than its ledger is told, until it is renewed") {
+  Project project;
+  record(project.store, run_of(1, 70));
+  auto said = [&] {
+    std::vector<Finding> findings;
+    check_results(project.store, findings);
+    return findings;
+  };
+  CHECK(said().empty());
+  // As a merge does it: a line more in the ledger alone.
+  auto ledger = project.read("reference/results.jsonl");
+  project.write("reference/results.jsonl",
+                ledger + ledger_line(run_of(2, 71)) + "\n");
+  auto findings = said();
+  REQUIRE(findings.size() == 1);
+  CHECK(findings[0].id == "document.stale");
+  CHECK(findings[0].where == "reference/RESULTS.md");
+  CHECK(refresh_view(project.store).empty());
+  CHECK(said().empty());
 }
 
 TEST_CASE("a written block is renewed, but never over somebody's words") {

@@ -215,6 +215,38 @@ TEST_CASE("an unfinished task that is gone stops the end") {
   }
 }
 
+TEST_CASE("a task that came and went between start and end is not missed") {
+  LoneProject project;
+  project.git({"init", "-q"});
+  project.write("TODO.md", kTodo);
+  project.git({"add", "."});
+  project.git({"commit", "-q", "-m", "first"});
+  start_session(project.store);
+  SUBCASE("in a commit") {
+    project.write("TODO.md",
+                  std::string(kTodo) +
+                      "\n1. list\n   - [ ] By hand\n"
+                      "- [ ] Finished\n");
+    project.git({"commit", "-q", "-a", "-m", "second"});
+    project.write("TODO.md", std::string(kTodo) + "- [x] Finished\n");
+    project.git({"commit", "-q", "-a", "-m", "third"});
+    project.write("TODO.md", kTodo);
+  }
+  SUBCASE("seen by a status, or a second start") {
+    project.write("TODO.md", std::string(kTodo) + "\n- [ ] By hand\n");
+    note_tasks(project.store);
+    project.write("TODO.md", kTodo);
+    start_session(project.store);
+  }
+  auto report = session_report(project.store);
+  REQUIRE(report.lost.size() == 1);
+  CHECK(report.lost[0].text == "By hand");
+  CHECK(failure([&] { end_session(project.store, {}); }) ==
+        "session.lost-task");
+  end_session(project.store, {.keep = true, .diagnostics = {}});
+  CHECK(holds(project.read("TODO.md"), "- [ ] By hand\n"));
+}
+
 TEST_CASE("line endings and text around the block stay as they are") {
   LoneProject project;
   project.write("TODO.md",

@@ -20,6 +20,14 @@ constexpr std::array kFilesEntries = {
                    "The destination exists",
                    "A result is never written over something in silence.",
                    "Choose another destination, or pass --force."},
+    CatalogueEntry{
+        "file.leftover",
+        note,
+        "A job that was killed left its unfinished result",
+        "A result is made beside its destination under another name; a job "
+        "that is killed can't remove it. The next one to the same destination "
+        "does.",
+        "Nothing is to be done where it was removed."},
     CatalogueEntry{"file.no-space",
                    error,
                    "The disk has less space than the result needs",

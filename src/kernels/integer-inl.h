@@ -111,35 +111,47 @@ void PackIntegers(const Matrix& w, const float* x, const IntegerRow& to) {
 
 // ------------------------------------------------------------ weights
 
-// Scales of `count` rows times the steps, and the part of each row's product
-// that needs no integers, lane by lane.
+// A row's scales times the steps into `scales`, and into `rest` lane by lane
+// the part of its product that needs no integers.
+template <class T>
+HWY_INLINE void ScaleRow(const Matrix& w,
+                         size_t row,
+                         const IntegerRow& x,
+                         float* scales,
+                         float* rest) {
+  const DF df;
+  const size_t groups = w.groups();
+  const T* s = reinterpret_cast<const T*>(w.scales) + row * groups;
+  const T* b = reinterpret_cast<const T*>(w.biases) + row * groups;
+  auto sum = hn::Zero(df);
+  auto some = [&](size_t g, VF scale, VF bias) {
+    sum = hn::MulAdd(bias, hn::LoadU(df, x.sums + g), sum);
+    sum = hn::MulAdd(scale, hn::LoadU(df, x.rests + g), sum);
+    hn::StoreU(hn::Mul(scale, hn::LoadU(df, x.steps + g)), df, scales + g);
+  };
+  size_t g = 0;
+  for (; g + kLanes <= groups; g += kLanes) {
+    some(g, LoadScales(s + g), LoadScales(b + g));
+  }
+  if (g < groups) {
+    const size_t n = groups - g;
+    some(g, LoadSome(s + g, n, w.scales_end), LoadSome(b + g, n, w.biases_end));
+  }
+  hn::StoreU(sum, df, rest);
+}
+
 template <class T>
 void ScaleRows(const Matrix& w,
                size_t begin,
                size_t count,
                const IntegerRow& x,
                const RowScales& to) {
-  const DF df;
-  const size_t groups = w.groups();
   for (size_t r = 0; r < count; ++r) {
-    const size_t first = (begin + r) * groups;
-    const T* s = reinterpret_cast<const T*>(w.scales) + first;
-    const T* b = reinterpret_cast<const T*>(w.biases) + first;
-    float* scales = to.scales + r * to.stride;
-    auto sum = hn::Zero(df);
-    size_t g = 0;
-    for (; g < groups; g += kLanes) {
-      const size_t n = std::min<size_t>(kLanes, groups - g);
-      const auto scale = LoadSome(s + g, n, w.scales_end);
-      const auto bias = LoadSome(b + g, n, w.biases_end);
-      sum = hn::MulAdd(bias, hn::LoadU(df, x.sums + g), sum);
-      sum = hn::MulAdd(scale, hn::LoadU(df, x.rests + g), sum);
-      hn::StoreU(hn::Mul(scale, hn::LoadU(df, x.steps + g)), df, scales + g);
-    }
-    for (; g < to.stride; g += kLanes) {
-      hn::StoreU(hn::Zero(df), df, scales + g);
-    }
-    hn::StoreU(sum, df, to.biases + r * size_t{kLanes});
+    ScaleRow<T>(w,
+                begin + r,
+                x,
+                to.scales + r * to.stride,
+                to.biases + r * size_t{kLanes});
   }
 }
 

@@ -22,21 +22,21 @@ namespace assay::kernels {
 
 using Arrays = std::vector<mlx::core::array>;
 
-/** A node with one float32 output, whose gradients are those of `fallback`.
- * Work is a struct with `void operator()(const Arrays& inputs,
- * mlx::core::array& out) const`, which runs on the stream's thread. */
+/** A node with float32 outputs, whose gradients are those of `fallback`. Work
+ * is a struct with `void operator()(const Arrays& inputs, Arrays& outputs)
+ * const`, which runs on the stream's thread, or takes the only output. */
 template <class Work>
 class Fused : public mlx::core::Primitive {
  public:
   Fused(mlx::core::Stream stream,
         std::function<Arrays(Arrays)> fallback,
         const char* name,
-        mlx::core::Shape shape,
+        std::vector<mlx::core::Shape> shapes,
         Work work)
       : Primitive(stream),
         fallback_(std::move(fallback)),
         name_(name),
-        shape_(std::move(shape)),
+        shapes_(std::move(shapes)),
         work_(std::move(work)) {}
 
   const char* name() const override { return name_; }
@@ -45,23 +45,31 @@ class Fused : public mlx::core::Primitive {
                              " has no GPU implementation.");
   }
   void eval_cpu(const Arrays& inputs, Arrays& outputs) override {
-    outputs[0].set_data(mlx::core::allocator::malloc(outputs[0].nbytes()));
+    Arrays out;
+    for (auto& output : outputs) {
+      output.set_data(mlx::core::allocator::malloc(output.nbytes()));
+      out.push_back(mlx::core::array::unsafe_weak_copy(output));
+    }
     Arrays weak;
+    weak.reserve(inputs.size());
     for (const auto& input : inputs) {
       weak.push_back(mlx::core::array::unsafe_weak_copy(input));
     }
     mlx::core::scheduler::enqueue(
         stream(),
-        [work = work_,
-         weak = std::move(weak),
-         out = mlx::core::array::unsafe_weak_copy(outputs[0])]() mutable {
-          if (out.size() > 0) {
+        [work = work_, weak = std::move(weak), out = std::move(out)]() mutable {
+          if (out[0].size() == 0) {
+            return;
+          }
+          if constexpr (requires { work(weak, out); }) {
             work(weak, out);
+          } else {
+            work(weak, out[0]);
           }
         });
   }
   std::vector<mlx::core::Shape> output_shapes(const Arrays&) override {
-    return {shape_};
+    return shapes_;
   }
 
   Arrays vjp(const Arrays& primals,
@@ -98,23 +106,47 @@ class Fused : public mlx::core::Primitive {
 
   std::function<Arrays(Arrays)> fallback_;
   const char* name_;
-  mlx::core::Shape shape_;
+  std::vector<mlx::core::Shape> shapes_;
   Work work_;
 };
 
-/** The node's output, of `shape`. */
+template <class Work>
+std::shared_ptr<Fused<Work>> make_fused(const char* name,
+                                        std::vector<mlx::core::Shape> shapes,
+                                        std::function<Arrays(Arrays)> fallback,
+                                        Work work) {
+  return std::make_shared<Fused<Work>>(
+      mlx::core::default_stream(mlx::core::default_device()),
+      std::move(fallback),
+      name,
+      std::move(shapes),
+      std::move(work));
+}
+
+/** The node's outputs, of `shapes`. */
+template <class Work>
+Arrays fuse_all(const char* name,
+                const Arrays& inputs,
+                const std::vector<mlx::core::Shape>& shapes,
+                std::function<Arrays(Arrays)> fallback,
+                Work work) {
+  const std::vector<mlx::core::Dtype> types(shapes.size(), mlx::core::float32);
+  return mlx::core::array::make_arrays(
+      shapes,
+      types,
+      make_fused(name, shapes, std::move(fallback), std::move(work)),
+      inputs);
+}
+
+/** The node's only output, of `shape`. */
 template <class Work>
 mlx::core::array fuse(const char* name,
                       Arrays inputs,
                       mlx::core::Shape shape,
                       std::function<Arrays(Arrays)> fallback,
                       Work work) {
-  auto primitive = std::make_shared<Fused<Work>>(
-      mlx::core::default_stream(mlx::core::default_device()),
-      std::move(fallback),
-      name,
-      shape,
-      std::move(work));
+  auto primitive =
+      make_fused(name, {shape}, std::move(fallback), std::move(work));
   return mlx::core::array(std::move(shape),
                           mlx::core::float32,
                           std::move(primitive),

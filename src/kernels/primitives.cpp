@@ -15,36 +15,11 @@
 #include <mlx/utils.h>
 
 #include "assay/kernels/product.h"
+#include "assay/kernels/strided.h"
 
 namespace assay::kernels {
 namespace mx = mlx::core;
 namespace {
-
-// Walks the elements of a (possibly strided or broadcast) array in row-major
-// order over its first `axes` axes; `offset` counts elements.
-template <class Function>
-void for_each_offset(const mx::Shape& shape,
-                     const mx::Strides& strides,
-                     size_t axes,
-                     const Function& f) {
-  size_t count = 1;
-  for (size_t i = 0; i < axes; ++i) {
-    count *= static_cast<size_t>(shape[i]);
-  }
-  std::vector<int> index(axes, 0);
-  int64_t offset = 0;
-  for (size_t n = 0; n < count; ++n) {
-    f(offset);
-    for (size_t i = axes; i-- > 0;) {
-      offset += strides[i];
-      if (++index[i] < shape[i]) {
-        break;
-      }
-      offset -= strides[i] * shape[i];
-      index[i] = 0;
-    }
-  }
-}
 
 // Queues work on the stream's thread, in order. Not by the encoder's dispatch,
 // which adds a bind around each lambda; MLX's own bookkeeping task follows
@@ -64,16 +39,7 @@ mx::array row_contiguous(const mx::array& a, mx::Stream stream) {
   enqueue(stream,
           [from = mx::array::unsafe_weak_copy(a),
            to = mx::array::unsafe_weak_copy(copy)]() mutable {
-            const size_t size = from.itemsize();
-            const char* source = from.data<char>();
-            char* target = to.data<char>();
-            for_each_offset(
-                from.shape(), from.strides(), from.ndim(), [&](int64_t offset) {
-                  std::memcpy(target,
-                              source + offset * static_cast<int64_t>(size),
-                              size);
-                  target += size;
-                });
+            copy_row_major(from, to.data<char>());
           });
   return copy;
 }

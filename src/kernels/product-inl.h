@@ -9,6 +9,7 @@
 #endif
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <span>
 
@@ -175,6 +176,7 @@ RowScales LoadRowScales(const Matrix& w, size_t begin, size_t rows) {
 // Which scale each lane of a block takes.
 struct ScaleIndex {
   size_t units;  // words (or blocks of 32 columns) that share a scale
+  size_t shift;  // units is 2 to this power: divisions are slow
   bool uniform;  // one scale for the whole block
   alignas(64) int32_t lanes[kLanes];
 };
@@ -185,6 +187,7 @@ ScaleIndex MakeScaleIndex(const Matrix& w) {
   if constexpr (F::kScaled) {
     const size_t unit = F::kWords ? size_t{F::kVectors} : size_t{32};
     index.units = static_cast<size_t>(w.group) / unit;
+    index.shift = static_cast<size_t>(std::countr_zero(index.units));
     index.uniform = !F::kWords || index.units >= size_t{kLanes};
     for (int i = 0; i < kLanes && !index.uniform; ++i) {
       index.lanes[i] = i / static_cast<int>(index.units);
@@ -200,7 +203,7 @@ HWY_INLINE VF BlockScale(const float* row,
                          const Index& lanes) {
   const DF df;
   const size_t first =
-      block * (F::kWords ? size_t{kLanes} : size_t{1}) / index.units;
+      block * (F::kWords ? size_t{kLanes} : size_t{1}) >> index.shift;
   if constexpr (kUniform) {
     (void)lanes;
     return hn::Set(df, row[first]);

@@ -72,39 +72,62 @@ size_t whole_lines(size_t bytes) {
   return (bytes + 63) / 64 * 64;
 }
 
-// Weight rows [begin, end) of one product.
+// Weight rows [begin, end) of products [first, last).
 struct Piece {
-  size_t product;
+  size_t first;
+  size_t last;
   size_t begin;
   size_t end;
 };
 
-std::vector<Piece> split(std::span<const Product> products) {
+std::vector<Piece> split(std::span<const Product> products, bool together) {
   size_t work = 0;
+  size_t rows = 0;
   for (const auto& product : products) {
     work += product.w.rows * product.w.columns * product.rows.size();
+    rows += product.w.rows;
   }
   const auto threads = static_cast<size_t>(pool_threads());
   const size_t all =
       work < kWorthThreads
           ? 1
           : std::clamp(work / kPieceWork, threads, threads * kPieces);
-  const size_t wanted = (all + products.size() - 1) / products.size();
+  const size_t count = together ? products.size() : 1;
+  // A multiple of what the kernels take at once.
+  const size_t step =
+      std::max<size_t>(1, (rows / count + all - 1) / all + 15) / 16 * 16;
   std::vector<Piece> pieces;
-  for (size_t p = 0; p < products.size(); ++p) {
-    const size_t rows = products[p].w.rows;
-    // A multiple of what the kernels take at once.
-    const size_t step = ((rows + wanted - 1) / wanted + 15) / 16 * 16;
-    for (size_t n = 0; n < rows; n += step) {
-      pieces.push_back({p, n, std::min(rows, n + step)});
+  for (size_t p = 0; p < products.size(); p += count) {
+    for (size_t n = 0; n < products[p].w.rows; n += step) {
+      pieces.push_back(
+          {p, p + count, n, std::min(products[p].w.rows, n + step)});
     }
   }
   return pieces;
 }
 
+// Calls one(product, begin, end) for the rows of each weight, in pieces on all
+// threads, and then what is to follow.
+template <class One>
+void in_pieces(std::span<const Product> products,
+               const Finish& finish,
+               const One& one) {
+  const auto pieces = split(products, finish.together);
+  parallel_for(pieces.size(), [&](size_t i) {
+    const auto& [first, last, begin, end] = pieces[i];
+    for (size_t p = first; p < last; ++p) {
+      one(p, begin, end);
+    }
+    if (finish.rows) {
+      finish.rows(first, begin, end);
+    }
+  });
+}
+
 void multiply_floats(const Kernels& k,
                      std::span<const Product> products,
-                     ptrdiff_t stride) {
+                     ptrdiff_t stride,
+                     const Finish& finish) {
   const Matrix& w = products[0].w;
   const size_t columns = k.padded_columns(w);
   const size_t sums = k.padded_sums(w);
@@ -126,22 +149,20 @@ void multiply_floats(const Kernels& k,
                       products[p].rows[r].out});
     }
   }
-  const auto pieces = split(products);
-  parallel_for(pieces.size(), [&](size_t i) {
-    const auto& piece = pieces[i];
-    const Matrix& own = products[piece.product].w;
-    const auto& rows = packed[piece.product];
+  in_pieces(products, finish, [&](size_t p, size_t begin, size_t end) {
+    const auto& rows = packed[p];
     if (rows.size() == 1) {
-      k.multiply_one(own, rows[0], piece.begin, piece.end);
+      k.multiply_one(products[p].w, rows[0], begin, end);
     } else if (!rows.empty()) {
-      k.multiply_many(own, rows, piece.begin, piece.end);
+      k.multiply_many(products[p].w, rows, begin, end);
     }
   });
 }
 
 void multiply_integers(const Kernels& k,
                        std::span<const Product> products,
-                       ptrdiff_t stride) {
+                       ptrdiff_t stride,
+                       const Finish& finish) {
   const Matrix& w = products[0].w;
   const size_t values = whole_lines(k.padded_columns(w) * sizeof(int16_t));
   const size_t groups = whole_lines(k.padded_groups(w) * sizeof(float));
@@ -158,9 +179,7 @@ void multiply_integers(const Kernels& k,
       pack_rows(plan, w.columns, size, [&](const float* x, std::byte* to) {
         k.pack_integers(w, x, stride, row_at(to));
       });
-  const auto pieces = split(products);
-  parallel_for(pieces.size(), [&](size_t i) {
-    const auto& [p, begin, end] = pieces[i];
+  in_pieces(products, finish, [&](size_t p, size_t begin, size_t end) {
     for (size_t r = 0; r < products[p].rows.size(); ++r) {
       k.multiply_integers(products[p].w,
                           row_at(memory + plan.index[p][r] * size),
@@ -173,9 +192,15 @@ void multiply_integers(const Kernels& k,
 
 }  // namespace
 
+bool meet_alike(const Matrix& a, const Matrix& b) {
+  return a.format == b.format && a.bits == b.bits && a.group == b.group &&
+         a.columns == b.columns;
+}
+
 void multiply(std::span<const Product> products,
               ptrdiff_t stride,
-              bool integers) {
+              bool integers,
+              const Finish& finish) {
   if (products.empty()) {
     return;
   }
@@ -184,9 +209,9 @@ void multiply(std::span<const Product> products,
     return product.rows.size() <= kFewRows;
   });
   if (integers && few && k.has_integers(products[0].w)) {
-    multiply_integers(k, products, stride);
+    multiply_integers(k, products, stride, finish);
   } else {
-    multiply_floats(k, products, stride);
+    multiply_floats(k, products, stride, finish);
   }
 }
 

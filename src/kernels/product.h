@@ -4,6 +4,7 @@
 // float32; only their order differs from the textbook's.
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -23,11 +24,27 @@ struct Product {
   std::vector<ActivationRow> rows;
 };
 
-/** out = x @ w^T for each product; all weights have one shape and format.
- * `integers`: few rows may meet integer weights as 16-bit integers. */
+/** What follows a product while its sums are in the cache. */
+struct Finish {
+  /** Products are cut alike, and one call of `rows` is for all of them; their
+   * weights have as many rows. */
+  bool together = false;
+  /** Called once for rows [begin, end) of the weight of `product` (the first
+   * where they are together), when all activations have met them, by the
+   * thread that did it. May be empty. */
+  std::function<void(size_t product, size_t begin, size_t end)> rows = {};
+};
+
+/** True if activations that were brought into order for one of the weights are
+ * in order for the other. */
+bool meet_alike(const Matrix& a, const Matrix& b);
+
+/** out = x @ w^T for each product; all weights meet_alike. `integers`: few
+ * rows may meet integer weights as 16-bit integers. */
 void multiply(std::span<const Product> products,
               ptrdiff_t stride,
-              bool integers);
+              bool integers,
+              const Finish& finish = {});
 
 /** Rows `ids` of w as float32, one after the other. */
 void decode_rows(const Matrix& w, std::span<const size_t> ids, float* out);

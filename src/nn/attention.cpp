@@ -5,6 +5,7 @@
 #include <mlx/ops.h>
 
 #include "assay/kernels/attention.h"
+#include "assay/kernels/projections.h"
 
 namespace assay::nn {
 namespace mx = mlx::core;
@@ -155,17 +156,35 @@ Attention::Qkv Attention::project(const array& x) const {
   return {(*q_)(x), (*k_)(x), (*v_)(x)};
 }
 
-array Attention::operator()(const array& x, KVCache* cache) const {
-  auto [q, k, v] = project(x);
+Attention::Qkv Attention::project_heads(const array& x) const {
   bool whole = config_.qk_norm == AttentionConfig::Norm::whole;
+  bool one_node = x.shape(1) == 1 && !qkv_ && !q_->bias && !whole;
+  if (one_node) {  // a single position: heads need no exchange
+    const kernels::Weight* weights[] = {
+        &*q_->weight.value, &*k_->weight.value, &*v_->weight.value};
+    auto heads = [&](int count) {
+      return mx::Shape{x.shape(0), count, 1, config_.head_dim};
+    };
+    auto parts = kernels::linear_each(x,
+                                      weights,
+                                      {heads(config_.heads),
+                                       heads(config_.kv_heads),
+                                       heads(config_.kv_heads)});
+    return {parts[0], parts[1], parts[2]};
+  }
+  auto [q, k, v] = project(x);
   if (whole) {
     q = (*q_norm_)(q);
     k = (*k_norm_)(k);
   }
-  q = split_heads(q, config_.heads);
-  k = split_heads(k, config_.kv_heads);
-  v = split_heads(v, config_.kv_heads);
-  if (q_norm_ && !whole) {
+  return {split_heads(q, config_.heads),
+          split_heads(k, config_.kv_heads),
+          split_heads(v, config_.kv_heads)};
+}
+
+array Attention::attended(const array& x, KVCache* cache) const {
+  auto [q, k, v] = project_heads(x);
+  if (config_.qk_norm == AttentionConfig::Norm::per_head) {
     q = (*q_norm_)(q);
     k = (*k_norm_)(k);
   }
@@ -179,7 +198,17 @@ array Attention::operator()(const array& x, KVCache* cache) const {
   if (sinks_) {
     spec.sinks = (*sinks_)();
   }
-  return o_(join_heads(attention(q, k, v, cache, spec)));
+  return join_heads(attention(q, k, v, cache, spec));
+}
+
+array Attention::operator()(const array& x, KVCache* cache) const {
+  return o_(attended(x, cache));
+}
+
+array Attention::added_to(const array& residual,
+                          const array& x,
+                          KVCache* cache) const {
+  return o_.added_to(residual, attended(x, cache));
 }
 
 }  // namespace assay::nn

@@ -41,8 +41,16 @@ class PreNormBlock : public Module {
   }
 
   array operator()(const array& x, KVCache* cache) const {
-    auto h = residual(x, attention_(attention_norm_(x), cache));
-    return residual(h, (*mlp_)(mlp_norm_(h)));
+    auto normed = attention_norm_(x);
+    auto h = residual_scale_ == 1 ? attention_.added_to(x, normed, cache)
+                                  : residual(x, attention_(normed, cache));
+    normed = mlp_norm_(h);
+    if constexpr (requires { mlp_->added_to(h, normed); }) {
+      if (residual_scale_ == 1) {
+        return mlp_->added_to(h, normed);
+      }
+    }
+    return residual(h, (*mlp_)(normed));
   }
 
   CacheShape cache_shape() const { return attention_.cache_shape(); }

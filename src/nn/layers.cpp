@@ -10,6 +10,7 @@
 
 #include "assay/core/finding.h"
 #include "assay/kernels/fused.h"
+#include "assay/kernels/projections.h"
 
 namespace assay::nn {
 namespace mx = mlx::core;
@@ -73,6 +74,14 @@ array Linear::operator()(const array& x) const {
     auto y = kernels::linear(x, *weight.value);
     return bias ? y + cast_like((*bias)(), y) : y;
   });
+}
+
+array Linear::added_to(const array& residual, const array& x) const {
+  if (bias) {
+    return residual + (*this)(x);
+  }
+  return named(weight,
+               [&] { return kernels::linear_add(residual, x, *weight.value); });
 }
 
 Embedding::Embedding(int vocab, int width)
@@ -188,8 +197,21 @@ GatedMlp::GatedMlp(int width, int inner, Activation activation, bool bias)
   add("down_proj", down, {.gguf = "ffn_down"});
 }
 
+array GatedMlp::inner(const array& x) const {
+  if (activation_ != Activation::silu || gate.bias || up.bias) {
+    return gated(activation_, gate(x), up(x));
+  }
+  return named(gate.weight, [&] {
+    return kernels::linear_silu_gate(x, *gate.weight.value, *up.weight.value);
+  });
+}
+
 array GatedMlp::operator()(const array& x) const {
-  return down(gated(activation_, gate(x), up(x)));
+  return down(inner(x));
+}
+
+array GatedMlp::added_to(const array& residual, const array& x) const {
+  return down.added_to(residual, inner(x));
 }
 
 }  // namespace assay::nn

@@ -33,6 +33,8 @@ class Linear : public Module {
  public:
   Linear(int in, int out, const LinearOptions& options = {});
   array operator()(const array& x) const;
+  /** residual + y. */
+  array added_to(const array& residual, const array& x) const;
 
   Parameter weight;
   std::optional<Parameter> bias;
@@ -90,10 +92,14 @@ class GatedMlp : public Module {
  public:
   GatedMlp(int width, int inner, Activation activation, bool bias = false);
   array operator()(const array& x) const;
+  /** residual + the MLP's result. */
+  array added_to(const array& residual, const array& x) const;
 
   Linear gate, up, down;
 
  private:
+  array inner(const array& x) const;
+
   Activation activation_;
 };
 

@@ -20,6 +20,10 @@ std::vector<Finding> adapter_pairs(const Adapter& adapter);
  * of kohya's, against what the tensors show; alphas that are stored. */
 std::vector<Finding> adapter_settings(const Adapter& adapter);
 
+/** diffusers' "lora_adapter_metadata" by component: {"unet": {"r": 4}}. Empty
+ * where there is none. */
+std::map<std::string, Json> component_settings(const Adapter& adapter);
+
 /** The modules that the config names against those that have tensors, both
  * ways. */
 std::vector<Finding> adapter_targets(const Adapter& adapter);
@@ -40,9 +44,21 @@ std::optional<std::filesystem::path> named_base(const Adapter& adapter);
  * single-file checkpoint. */
 BaseModules base_modules(const std::filesystem::path& base);
 
-/** Beside the modules of a diffusers UNet or FLUX transformer the names that
- * they have in the original code bases. */
+/** Beside the modules of diffusers' UNet or its transformers of FLUX, Stable
+ * Diffusion 3 and Lumina 2 the names that they have in the original code
+ * bases. */
 void add_original_names(BaseModules& modules);
+
+/** Beside the modules of a single-file UNet and its text encoders the names
+ * that a pipeline of diffusers has for them, with its components' names. */
+void add_diffusers_names(BaseModules& modules);
+
+/** For a tensor of an OpenCLIP text encoder in a single file the names that
+ * the module has in transformers, which adapters use; its queries, keys and
+ * values are stored as one. */
+void add_clip_names(BaseModules& modules,
+                    std::string_view tensor,
+                    const Shape& shape);
 
 /** Names, layers and widths of the adapter against the base. `detail` is set
  * where names of two layouts cannot be compared. */

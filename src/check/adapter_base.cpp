@@ -51,6 +51,7 @@ void add_stored(BaseModules& modules,
       modules[std::string(prefix) + module_of(tensor.name)] =
           logical_shape(model, tensor);
     }
+    add_clip_names(modules, tensor.name, tensor.shape);
   }
 }
 
@@ -86,12 +87,20 @@ constexpr std::array kPrefixes = {
     Prefix{"text_encoder.", "lora_te_"},
     Prefix{"text_encoder.", "lora_te1_"},
     Prefix{"text_encoder_2.", "lora_te2_"},
+    Prefix{"text_encoder_2.", "lora_te3_"},  // FLUX has its T5 there
     Prefix{"text_encoder_3.", "lora_te3_"},
+    Prefix{"text_encoders.clip_l.transformer.", "lora_te1_"},
+    Prefix{"text_encoders.clip_g.transformer.", "lora_te2_"},
+    Prefix{"text_encoders.t5xxl.transformer.", "lora_te3_"},
     Prefix{"cond_stage_model.transformer.", "lora_te_"},
     Prefix{"cond_stage_model.model.", "lora_te_"},
     Prefix{"conditioner.embedders.0.transformer.", "lora_te1_"},
     Prefix{"conditioner.embedders.1.model.", "lora_te2_"},
     Prefix{"", "lora_unet_"},
+    // LyCORIS outside of kohya's scripts
+    Prefix{"unet.", "lycoris_"},
+    Prefix{"transformer.", "lycoris_"},
+    Prefix{"", "lycoris_"},
 };
 
 // transformers 5 leaves "text_model." out of a text encoder's names, kohya
@@ -206,6 +215,57 @@ void widths(Findings& findings,
   }
 }
 
+// mlx-lm turns the last num_layers layers into adapted ones, and stops at
+// tensors for any other; keys that are whole paths reach the rest.
+void mlx_layers(Findings& findings,
+                const Adapter& adapter,
+                const BaseModules& base) {
+  auto count = adapter.config.is_object()
+                   ? adapter.config.value("num_layers", Json())
+                   : Json();
+  if (adapter.dialect != AdapterDialect::mlx || !count.is_number_integer() ||
+      count.get<int64_t>() <= 0) {
+    return;
+  }
+  auto settings = adapter.config.value("lora_parameters", Json());
+  auto keys = settings.is_object() ? settings.value("keys", Json()) : Json();
+  constexpr std::string_view kStack = "layers.";
+  std::map<std::string, int64_t, std::less<>> depths;  // by what is before
+  for (const auto& [name, shape] : base) {
+    auto at = name.find(kStack);
+    if (at != std::string::npos) {
+      auto end = at + kStack.size();
+      auto layer = layer_of(std::string_view(name).substr(end));
+      auto& depth = depths[name.substr(0, end)];
+      depth = std::max(depth, layer.value_or(0) + 1);
+    }
+  }
+  for (const auto& module : adapter.modules) {
+    auto at = module.target.find(kStack);
+    auto layer = layer_of(module.target);
+    bool whole =
+        keys.is_array() && std::ranges::any_of(keys, [&](const Json& key) {
+          return key == module.target;
+        });
+    if (at == std::string::npos || !layer || whole) {
+      continue;
+    }
+    auto depth = depths.find(module.target.substr(0, at + kStack.size()));
+    if (depth != depths.end() && *layer < depth->second &&
+        *layer < depth->second - count.get<int64_t>()) {
+      findings.push_back(make_finding(
+          "adapter.target-unlisted",
+          adapter.config_path.string() + ": num_layers",
+          fmt::format("{} or more, since {} has tensors and the base has {} "
+                      "layers",
+                      depth->second - *layer,
+                      quote(module.target),
+                      depth->second),
+          count.dump()));
+    }
+  }
+}
+
 std::optional<int64_t> most_layers(const BaseModules& base) {
   std::optional<int64_t> most;
   for (const auto& [name, shape] : base) {
@@ -216,11 +276,48 @@ std::optional<int64_t> most_layers(const BaseModules& base) {
   return most;
 }
 
-bool is_pipeline(const BaseModules& base) {
-  return std::ranges::any_of(base, [](const auto& one) {
-    return one.first.starts_with("unet.") ||
-           one.first.starts_with("transformer.");
+bool any_holds(const BaseModules& base,
+               std::initializer_list<std::string_view> parts) {
+  return std::ranges::any_of(base, [&](const auto& one) {
+    return std::ranges::any_of(parts, [&](std::string_view part) {
+      return one.first.find(part) != std::string::npos;
+    });
   });
+}
+
+// Blocks as the original code bases name them.
+bool has_original_names(const BaseModules& base) {
+  return any_holds(
+      base,
+      {"input_blocks.", "double_blocks.", "joint_blocks.", "attention.qkv"});
+}
+
+bool has_diffusers_names(const BaseModules& base) {
+  return any_holds(base, {"down_blocks.", "transformer_blocks."});
+}
+
+/** "lora_unet" of "lora_unet_down_blocks_0", "unet" of "unet.down_blocks". */
+std::string_view part_of(std::string_view target) {
+  constexpr std::string_view kKohya = "lora_";
+  auto end = target.starts_with(kKohya) ? target.find('_', kKohya.size())
+                                        : target.find('.');
+  return target.substr(0, end);
+}
+
+/** Why names of the adapter that are not in the base say nothing against
+ * either: they are of a layout that the base has no names in. */
+std::string_view other_layout(const Adapter& adapter, const BaseModules& base) {
+  bool original = has_original_names(base);
+  bool diffusers = has_diffusers_names(base);
+  bool kohya = adapter.dialect == AdapterDialect::kohya ||
+               adapter.dialect == AdapterDialect::xlabs;
+  if (kohya && diffusers && !original) {
+    return "names of the original layout: give its single file as --base";
+  }
+  if (adapter.dialect == AdapterDialect::diffusers && original && !diffusers) {
+    return "names of diffusers: give its folder as --base";
+  }
+  return "";
 }
 
 }  // namespace
@@ -246,6 +343,7 @@ BaseModules base_modules(const std::filesystem::path& base) {
     add_stored(modules, model, "");
   }
   add_original_names(modules);
+  add_diffusers_names(modules);
   add_underscored(modules);
   return modules;
 }
@@ -256,32 +354,41 @@ std::vector<Finding> adapter_base(const Adapter& adapter,
   Findings findings;
   size_t found = 0;
   auto layers = most_layers(base);
+  std::set<std::string_view> known;  // parts that the base has names of
+  std::vector<std::pair<const AdapterModule*, std::string>> missing;
   for (const auto& module : adapter.modules) {
     auto name = base_name(adapter, module);
     const auto* entry = find_module(base, name);
     entry = entry == nullptr ? find_tied(base, name) : entry;
     if (entry != nullptr) {
       ++found;
+      known.insert(part_of(module.target));
       widths(findings, adapter, module, *entry);
+    } else {
+      missing.emplace_back(&module, std::move(name));
+    }
+  }
+  detail = fmt::format("{} of {} modules", found, adapter.modules.size());
+  auto layout = other_layout(adapter, base);
+  for (const auto& [module, name] : missing) {
+    if (!layout.empty() && !known.contains(part_of(module->target))) {
+      detail = found == 0 ? std::string(layout)
+                          : fmt::format("{} of {} modules, {}",
+                                        found,
+                                        adapter.modules.size(),
+                                        layout);
       continue;
     }
     auto layer = layer_of(name);
     bool beyond = layer && layers && *layer >= *layers;
     findings.push_back(
         make_finding("adapter.base-target",
-                     quote(module.target),
+                     quote(module->target),
                      beyond ? fmt::format("a layer below {}", *layers)
                             : "a module of the base",
                      beyond ? fmt::format("layer {}", *layer) : quote(name)));
   }
-  // Layouts of the original checkpoints have other names for all.
-  bool original = adapter.dialect == AdapterDialect::kohya ||
-                  adapter.dialect == AdapterDialect::xlabs;
-  if (found == 0 && original && is_pipeline(base)) {
-    detail = "names of the original layout: give its single file as --base";
-    return {};
-  }
-  detail = fmt::format("{} of {} modules", found, adapter.modules.size());
+  mlx_layers(findings, adapter, base);
   return shorten(std::move(findings));
 }
 

@@ -60,22 +60,32 @@ void middle(Findings& findings,
   }
 }
 
-// Of the module's outputs; LyCORIS can decompose along its inputs.
+// Of the module's outputs: (out), a convolution's (1, out, 1, 1) in PEFT and
+// (out, 1, 1, 1) in LyCORIS, which can also take its inputs, (1, in). An
+// embedding's are one a column in PEFT, one a row in mlx-lm.
 void magnitude(Findings& findings,
                const Adapter& adapter,
                const AdapterModule& module) {
   if (module.magnitude == nullptr || !module.out || !module.in) {
     return;
   }
-  auto count = element_count(module.magnitude->shape);
-  bool fits = count && (*count == static_cast<uint64_t>(*module.out) ||
-                        *count == static_cast<uint64_t>(*module.in));
-  if (!fits) {
+  const auto& shape = module.magnitude->shape;
+  auto count = element_count(shape);
+  auto longest =
+      shape.empty() ? 1 : *std::max_element(shape.begin(), shape.end());
+  bool line = count && *count == static_cast<uint64_t>(longest);
+  bool by_inputs = adapter.dialect == AdapterDialect::kohya &&
+                   shape.size() >= 2 && shape[0] == 1 && shape[1] == *module.in;
+  bool rows =
+      longest == *module.in &&
+      (module.embedding || module.target.find("embed") != std::string::npos ||
+       module.target.ends_with("wte"));
+  if (!line || !(longest == *module.out || by_inputs || rows)) {
     findings.push_back(
         make_finding("adapter.dora",
                      where_of_module(adapter, module) + ", magnitude",
                      fmt::format("{} values, one an output", *module.out),
-                     to_string(module.magnitude->shape)));
+                     to_string(shape)));
   }
 }
 
@@ -152,13 +162,43 @@ void factors(Findings& findings,
   }
 }
 
-// Both products are multiplied element by element: one size, one rank.
+// A convolution's core: both ranks, then the window.
+void core_shape(Findings& findings,
+                const Adapter& adapter,
+                const AdapterModule& module,
+                std::string_view name,
+                const std::string& a_name,
+                const std::string& b_name) {
+  const auto* core = module.part(name);
+  const auto* a = module.part(a_name);
+  const auto* b = module.part(b_name);
+  if (core == nullptr || a == nullptr || b == nullptr || a->shape.empty() ||
+      b->shape.empty()) {
+    return;
+  }
+  const auto& shape = core->shape;
+  if (shape.size() < 3 || shape[0] != a->shape[0] || shape[1] != b->shape[0]) {
+    findings.push_back(make_finding(
+        "adapter.rank-mismatch",
+        fmt::format(
+            "{}: {}", adapter.files.files.front().string(), quote(core->name)),
+        fmt::format("({}, {}, ...)", a->shape[0], b->shape[0]),
+        to_string(shape)));
+  }
+}
+
+// Both products are multiplied element by element: one size, one rank. Shapes
+// as in KohakuBlueleaf/LyCORIS (lycoris/modules/loha.py and lokr.py) and
+// huggingface/peft (src/peft/tuners/loha/layer.py and lokr/layer.py).
 void loha(Findings& findings,
           const Adapter& adapter,
           const AdapterModule& module) {
   bool core = module.part("hada_t1") != nullptr;
   factors(findings, adapter, module, "hada_w1_a", "hada_w1_b", core);
   factors(findings, adapter, module, "hada_w2_a", "hada_w2_b", core);
+  core_shape(findings, adapter, module, "hada_t1", "hada_w1_a", "hada_w1_b");
+  core_shape(findings, adapter, module, "hada_t2", "hada_w2_a", "hada_w2_b");
+  magnitude(findings, adapter, module);
   for (const auto* end : {"a", "b"}) {
     const auto* one = module.part(fmt::format("hada_w1_{}", end));
     const auto* two = module.part(fmt::format("hada_w2_{}", end));
@@ -193,6 +233,8 @@ void lokr(Findings& findings,
           "lokr_w2_a",
           "lokr_w2_b",
           module.part("lokr_t2") != nullptr);
+  core_shape(findings, adapter, module, "lokr_t2", "lokr_w2_a", "lokr_w2_b");
+  magnitude(findings, adapter, module);
   for (const auto* name : {"lokr_w1", "lokr_w2"}) {
     bool whole = module.part(name) != nullptr;
     bool parts = module.part(fmt::format("{}_a", name)) != nullptr ||

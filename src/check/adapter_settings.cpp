@@ -213,6 +213,13 @@ void peft(Findings& findings, const Adapter& adapter) {
        !(dropout->get<double>() >= 0 && dropout->get<double>() <= 1))) {
     invalid(findings, where + ": lora_dropout", "0 to 1", dropout);
   }
+  for (const auto* flag : {"use_rslora", "use_dora"}) {
+    const auto* value = field(config, flag);
+    if (value != nullptr && !value->is_boolean()) {
+      invalid(
+          findings, fmt::format("{}: {}", where, flag), "true or false", value);
+    }
+  }
   Findings ranks;
   for (const auto& module : adapter.modules) {
     if (module.method == Method::lora) {
@@ -263,6 +270,22 @@ void mlx(Findings& findings, const Adapter& adapter) {
                                     "another number than 0",
                                     shown_value(scale)));
   }
+  // mlx_lm.tuner.utils reads these without a value to fall back on.
+  const auto* dropout = field(*settings, "dropout");
+  if (dropout == nullptr || !dropout->is_number() ||
+      !(dropout->get<double>() >= 0 && dropout->get<double>() < 1)) {
+    invalid(findings,
+            where + ": lora_parameters.dropout",
+            "a number from 0 to 1",
+            dropout);
+  }
+  if (const auto* layers = field(config, "num_layers");
+      layers == nullptr || !layers->is_number_integer()) {
+    invalid(findings,
+            where + ": num_layers",
+            "how many of the last layers are adapted",
+            layers);
+  }
   const auto* rank = field(*settings, "rank");
   if (!is_positive_integer(rank)) {
     invalid(findings,
@@ -286,34 +309,47 @@ void mlx(Findings& findings, const Adapter& adapter) {
   dora(findings, adapter, type != nullptr && *type == "dora");
 }
 
-// "unet.r", "unet.lora_alpha"...: the config of PEFT for each component.
+// The config of PEFT for each component, as huggingface/diffusers reads it
+// (src/diffusers/loaders/lora_base.py).
 void diffusers(Findings& findings, const Adapter& adapter) {
-  const auto& metadata = adapter.files.safetensors_metadata;
-  auto entry = metadata.find("lora_adapter_metadata");
-  if (entry == metadata.end()) {
-    return;
-  }
   auto where = adapter.files.files.front().string() + ": lora_adapter_metadata";
-  auto all = parse_json(entry->second, where);
-  std::map<std::string, Json> parts;
-  if (all.is_object()) {
-    for (const auto& [key, value] : all.items()) {
-      auto dot = key.find('.');
-      if (dot != std::string::npos) {
-        parts[key.substr(0, dot)][key.substr(dot + 1)] = value;
+  Findings ranks;
+  for (const auto& [part, settings] : component_settings(adapter)) {
+    auto field_name = [&](std::string_view name) {
+      return fmt::format("{}: {}.{}", where, part, name);
+    };
+    if (const auto* rank = field(settings, "r");
+        rank != nullptr && !is_positive_integer(rank)) {
+      invalid(findings, field_name("r"), "a rank of 1 or more", rank);
+    }
+    if (const auto* alpha = field(settings, "lora_alpha");
+        alpha != nullptr && !is_positive(alpha)) {
+      findings.push_back(make_finding("adapter.alpha",
+                                      field_name("lora_alpha"),
+                                      "more than 0",
+                                      shown(alpha)));
+    }
+    size_t with = 0, pairs = 0;
+    for (const auto& module : adapter.modules) {
+      if (module.target.starts_with(part + ".")) {
+        ++pairs;
+        with += module.magnitude != nullptr ? 1 : 0;
+        hold_rank(ranks,
+                  settings,
+                  field_name("r"),
+                  std::string_view(module.target).substr(part.size() + 1),
+                  module);
       }
     }
-  }
-  Findings ranks;
-  for (const auto& module : adapter.modules) {
-    auto dot = module.target.find('.');
-    auto part = parts.find(module.target.substr(0, dot));
-    if (dot != std::string::npos && part != parts.end()) {
-      hold_rank(ranks,
-                part->second,
-                fmt::format("{}: {}.r", where, part->first),
-                std::string_view(module.target).substr(dot + 1),
-                module);
+    const auto* dora = field(settings, "use_dora");
+    bool uses = dora != nullptr && *dora == true;
+    if (dora != nullptr && (uses ? with < pairs : with > 0)) {
+      findings.push_back(
+          make_finding("adapter.dora",
+                       field_name("use_dora"),
+                       uses ? fmt::format("magnitudes of {} pairs", pairs)
+                            : "no magnitudes, as the metadata says",
+                       fmt::format("{}", with)));
     }
   }
   std::ranges::move(shorten(std::move(ranks)), std::back_inserter(findings));
@@ -419,6 +455,27 @@ void gguf(Findings& findings, const Adapter& adapter) {
 }
 
 }  // namespace
+
+std::map<std::string, Json> component_settings(const Adapter& adapter) {
+  std::map<std::string, Json> parts;
+  const auto& metadata = adapter.files.safetensors_metadata;
+  auto entry = metadata.find("lora_adapter_metadata");
+  if (entry == metadata.end()) {
+    return parts;
+  }
+  auto all = parse_json(
+      entry->second,
+      adapter.files.files.front().string() + ": lora_adapter_metadata");
+  if (all.is_object()) {
+    for (const auto& [key, value] : all.items()) {
+      auto dot = key.find('.');
+      if (dot != std::string::npos) {
+        parts[key.substr(0, dot)][key.substr(dot + 1)] = value;
+      }
+    }
+  }
+  return parts;
+}
 
 std::vector<Finding> adapter_settings(const Adapter& adapter) {
   Findings findings;

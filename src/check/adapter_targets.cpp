@@ -31,6 +31,10 @@ std::optional<std::vector<std::string>> texts(const Json& config,
   return list;
 }
 
+std::string shown_value(const Json& value) {
+  return quote(value.dump(-1, ' ', true));
+}
+
 std::string_view in_base(std::string_view target) {
   constexpr std::string_view kPrefix = "base_model.model.";
   return target.starts_with(kPrefix) ? target.substr(kPrefix.size()) : target;
@@ -72,6 +76,59 @@ std::optional<std::set<int64_t>> chosen_layers(const Json& config) {
     }
   }
   return layers.empty() ? std::nullopt : std::optional(layers);
+}
+
+// A module that exclude_modules names is never adapted, whatever else does.
+void peft_excluded(Findings& findings, const Adapter& adapter) {
+  auto value = adapter.config.value("exclude_modules", Json());
+  auto pattern = value.is_string()
+                     ? ModulePattern::read(value.get<std::string>())
+                     : std::nullopt;
+  auto list = texts(adapter.config, "exclude_modules")
+                  .value_or(std::vector<std::string>());
+  for (const auto& module : adapter.modules) {
+    auto path = in_base(module.target);
+    bool excluded = (pattern && pattern->matches(path)) ||
+                    std::ranges::any_of(list, [&](const auto& entry) {
+                      return matches_module(path, entry);
+                    });
+    if (excluded) {
+      findings.push_back(
+          make_finding("adapter.target-unlisted",
+                       adapter.config_path.string() + ": exclude_modules",
+                       "no entry for " + quote(module.target),
+                       shown_value(value)));
+    }
+  }
+}
+
+// Keys of rank_pattern and alpha_pattern, as PEFT matches them: a regular
+// expression for the end of a path.
+void peft_patterns(Findings& findings,
+                   const Adapter& adapter,
+                   std::string_view field) {
+  auto patterns = adapter.config.value(field, Json());
+  auto where =
+      fmt::format("{}: {}", adapter.config_path.string(), std::string(field));
+  if (!patterns.is_object()) {
+    return;
+  }
+  for (const auto& [key, value] : patterns.items()) {
+    if (!value.is_number() || !(value.get<double>() > 0)) {
+      findings.push_back(make_finding("adapter.invalid-value",
+                                      where + "." + quote(key),
+                                      "a number above 0",
+                                      shown_value(value)));
+    }
+    auto pattern = ModulePattern::read("(.*\\.)?(" + key + ")");
+    bool used = !pattern || adapter.modules.empty() ||
+                std::ranges::any_of(adapter.modules, [&](const auto& module) {
+                  return pattern->matches(in_base(module.target));
+                });
+    if (!used) {
+      unused(findings, adapter, field, key);
+    }
+  }
 }
 
 void peft_pairs(Findings& findings,
@@ -163,20 +220,38 @@ void peft_others(Findings& findings, const Adapter& adapter) {
   }
 }
 
-// mlx-lm's keys are paths inside a layer, or whole ones; the last num_layers
-// layers are adapted.
+// mlx-lm takes a key that is a module's whole path, or its whole path inside a
+// layer; an ending of either is not enough.
+bool is_key(std::string_view target, std::string_view key) {
+  if (target == key) {
+    return true;
+  }
+  for (auto rest = target; !rest.empty();) {
+    auto dot = rest.find('.');
+    auto segment = rest.substr(0, dot);
+    rest = dot == std::string_view::npos ? "" : rest.substr(dot + 1);
+    if (segment.find_first_not_of("0123456789") == std::string_view::npos) {
+      return rest == key;  // after the layer's number
+    }
+  }
+  return false;
+}
+
+// The last num_layers layers are adapted.
 void mlx_targets(Findings& findings, const Adapter& adapter) {
   auto settings = adapter.config.value("lora_parameters", Json());
   auto keys = texts(settings, "keys");
   std::set<int64_t> layers;
   std::set<std::string> used;
   for (const auto& module : adapter.modules) {
-    if (auto layer = layer_of(module.target)) {
+    bool whole = keys && std::ranges::find(*keys, module.target) != keys->end();
+    if (auto layer = layer_of(module.target); layer && !whole) {
       layers.insert(*layer);
     }
-    bool listed = !keys || keys->empty();
+    // An empty list adapts nothing, none at all every layer.
+    bool listed = !keys;
     for (const auto& key : keys.value_or(std::vector<std::string>())) {
-      if (matches_module(module.target, key)) {
+      if (is_key(module.target, key)) {
         used.insert(key);
         listed = true;
       }
@@ -191,7 +266,8 @@ void mlx_targets(Findings& findings, const Adapter& adapter) {
     }
   }
   auto count = adapter.config.value("num_layers", Json());
-  if (!count.is_number_integer() || count.get<int64_t>() < 0 ||
+  // No layer or fewer stand for all of them, as in a Python slice.
+  if (!count.is_number_integer() || count.get<int64_t>() <= 0 ||
       layers.empty()) {
     return;
   }
@@ -213,8 +289,55 @@ bool matches_module(std::string_view path, std::string_view entry) {
           path[path.size() - entry.size() - 1] == '.');
 }
 
+// A pipeline's metadata has the config of PEFT for each component: "unet.r",
+// "unet.target_modules".
+void component_targets(Findings& findings, const Adapter& adapter) {
+  auto parts = component_settings(adapter);
+  for (const auto& [part, settings] : parts) {
+    auto targets = texts(settings, "target_modules");
+    if (!targets || targets->empty() || targets->front() == "all-linear") {
+      continue;
+    }
+    std::set<std::string> used;
+    auto field = fmt::format("{}: lora_adapter_metadata: {}.target_modules",
+                             adapter.files.files.front().string(),
+                             part);
+    for (const auto& module : adapter.modules) {
+      auto name = base_name(adapter, module);
+      if (!name.starts_with(part + ".")) {
+        continue;
+      }
+      bool listed = false;
+      for (const auto& entry : *targets) {
+        if (matches_module(name, entry)) {
+          used.insert(entry);
+          listed = true;
+        }
+      }
+      if (!listed) {
+        findings.push_back(make_finding("adapter.target-unlisted",
+                                        field,
+                                        "an entry for " + quote(module.target),
+                                        "none"));
+      }
+    }
+    for (const auto& entry : *targets) {
+      if (!used.contains(entry)) {
+        findings.push_back(make_finding("adapter.target-unused",
+                                        field,
+                                        "tensors for " + quote(entry),
+                                        "none"));
+      }
+    }
+  }
+}
+
 std::vector<Finding> adapter_targets(const Adapter& adapter) {
   Findings findings;
+  if (adapter.dialect == AdapterDialect::diffusers) {
+    component_targets(findings, adapter);
+    return shorten(std::move(findings));
+  }
   if (!adapter.config.is_object()) {
     return findings;
   }
@@ -231,6 +354,9 @@ std::vector<Finding> adapter_targets(const Adapter& adapter) {
     if (pattern.is_string() && pattern != "all-linear") {
       peft_pattern(findings, adapter, pattern.get<std::string>());
     }
+    peft_excluded(findings, adapter);
+    peft_patterns(findings, adapter, "rank_pattern");
+    peft_patterns(findings, adapter, "alpha_pattern");
     peft_others(findings, adapter);
   }
   return shorten(std::move(findings));

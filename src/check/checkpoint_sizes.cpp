@@ -146,7 +146,10 @@ struct Depth {
 // Sources: configs of FLUX.1 (19 and 38; Freepik's lite 8, mini 5 and 10),
 // SD3 medium 24, SD3.5 large 38; OpenAI's CLIP-L 12; LAION's CLIP-H 24 (23 as
 // SD2 keeps it), CLIP-G 32; T5-XXL 24; Wan2.1 30 and 40, read in a
-// copy of its configs in ml-explore/mlx-examples.
+// copy of its configs in ml-explore/mlx-examples; Lumina's 2B and 3B, each
+// with two refiners of both kinds, in Alpha-VLLM/Lumina-Image-2.0
+// (models/model.py); PixArt-XL/2 in PixArt-alpha/PixArt-alpha
+// (diffusion/model/nets/PixArt.py).
 const std::vector<Depth>& depths() {
   static const std::vector<Depth> list = {
       {PartKind::flux, "img_in.weight", 3072, "double_blocks.", {19, 8, 5}},
@@ -180,6 +183,11 @@ const std::vector<Depth>& depths() {
        {24}},
       {PartKind::wan, "patch_embedding.weight", 1536, "blocks.", {30}},
       {PartKind::wan, "patch_embedding.weight", 5120, "blocks.", {40}},
+      {PartKind::lumina, "x_embedder.weight", 2304, "layers.", {26, 24}},
+      {PartKind::lumina, "x_embedder.weight", 2592, "layers.", {30}},
+      {PartKind::lumina, "x_embedder.weight", 2304, "noise_refiner.", {2, 0}},
+      {PartKind::lumina, "x_embedder.weight", 2304, "context_refiner.", {2, 0}},
+      {PartKind::pixart, "x_embedder.proj.weight", 1152, "blocks.", {28}},
       {PartKind::unet,
        "input_blocks.0.0.weight",
        320,
@@ -222,10 +230,11 @@ struct Width {
 };
 
 // What each builds of its one width, read in Wan-Video/Wan2.1
-// (wan/modules/model.py), Alpha-VLLM/Lumina-Image-2.0 (models/model.py) and
-// PixArt-alpha/PixArt-alpha (diffusion/model/nets). Not opened: the parts these
-// take from elsewhere, Lumina's FeedForward (w1, w2) and timm's Mlp and
-// Attention (fc1, fc2, qkv).
+// (wan/modules/model.py), Alpha-VLLM/Lumina-Image-2.0 (models/model.py: w1 and
+// w3 go to the inner width, w2 comes back) and PixArt-alpha/PixArt-alpha
+// (diffusion/model/nets), whose fc1 and fc2 are those of Mlp in
+// huggingface/pytorch-image-models (timm/layers/mlp.py) and whose qkv is that
+// of Attention there (timm/layers/attention.py).
 constexpr std::array kWidths = {
     Width{
         PartKind::wan, "text_embedding.2.weight", 0, "patch_embedding.weight"},
@@ -268,6 +277,10 @@ constexpr std::array kWidths = {
           "layers.#.feed_forward.w1.weight",
           1,
           "x_embedder.weight"},
+    Width{PartKind::lumina,
+          "layers.#.feed_forward.w3.weight",
+          0,
+          "layers.#.feed_forward.w1.weight"},
     Width{PartKind::lumina,
           "layers.#.feed_forward.w2.weight",
           0,

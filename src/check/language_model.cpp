@@ -28,7 +28,10 @@ class LanguageModel {
 
   void look() {
     look_at_files();
-    if (model_) {
+    if (model_ && rules::is_mistral_folder(*model_)) {
+      look_at_mistral();
+      look_at_values();
+    } else if (model_) {
       look_at_tree();
       look_at_text();
       look_at_values();
@@ -60,6 +63,25 @@ class LanguageModel {
       append(findings, std::move(foreign));
       return findings;
     });
+  }
+
+  // Mistral's own format: names of its own, and a tokenizer that is not read.
+  void look_at_mistral() {
+    checkup_.name_architecture("mistral");
+    checkup_.step("config", [&](CheckStep& step) {
+      auto findings = rules::mistral_folder(*model_);
+      step.detail = "params.json, Mistral's own format";
+      if (!findings) {
+        checkup_.leave_undecided();
+        step.outcome = CheckStep::Outcome::skipped;
+        step.detail = "the architecture is not known";
+      }
+      return findings.value_or(Findings());
+    });
+    checkup_.skip("tokenizer", "tekken.json and tokenizer.model are not read");
+    if (!checkup_.options().headers_only) {
+      checkup_.leave_undecided();  // it does not run
+    }
   }
 
   /** The language model's own files, or those inside a larger model. */

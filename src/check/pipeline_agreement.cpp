@@ -3,9 +3,11 @@
 #include <cmath>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "assay/check/pipeline.h"
+#include "assay/check/published.h"
 #include "assay/core/file.h"
 
 // What the components of one pipeline must share, and the values that nothing
@@ -190,35 +192,6 @@ void positions(const Pipeline& pipeline, Findings& findings) {
   }
 }
 
-/** Published factors: each family's own vae/config.json. */
-struct Scaling {
-  std::string_view prefix;
-  double factor;
-  std::optional<double> shift;
-};
-constexpr std::array kScaling = {
-    Scaling{"StableDiffusionXL", 0.13025, std::nullopt},
-    Scaling{"StableDiffusion3", 1.5305, 0.0609},
-    Scaling{"StableDiffusion", 0.18215, std::nullopt},
-    Scaling{"Flux", 0.3611, 0.1159},
-    Scaling{"PixArtSigma", 0.13025, std::nullopt},
-    Scaling{"PixArtAlpha", 0.18215, std::nullopt},
-};
-
-/** The same by the channels of the latents, for a VAE without its pipeline;
- * 0.08333 is that of the x4 upscaler. */
-struct LoneScaling {
-  int64_t channels;
-  double factor, shift;
-};
-constexpr std::array kLoneScaling = {
-    LoneScaling{4, 0.18215, 0},
-    LoneScaling{4, 0.13025, 0},
-    LoneScaling{4, 0.08333, 0},
-    LoneScaling{16, 1.5305, 0.0609},
-    LoneScaling{16, 0.3611, 0.1159},
-};
-
 bool near(double a, double b) {
   return std::abs(a - b) <= 1e-4 * std::abs(b);
 }
@@ -254,10 +227,12 @@ std::vector<Finding> component_agreement(const Pipeline& pipeline) {
 
 std::vector<Finding> latent_scaling(const Pipeline& pipeline) {
   const auto* vae = pipeline.find("vae");
-  auto family = std::ranges::find_if(kScaling, [&](const Scaling& one) {
-    return pipeline.class_name.starts_with(one.prefix);
+  auto table = published_scaling();
+  auto family = std::ranges::find_if(table, [&](const auto& one) {
+    return !one.pipeline.empty() &&
+           pipeline.class_name.starts_with(one.pipeline);
   });
-  bool known = vae != nullptr && family != kScaling.end() &&
+  bool known = vae != nullptr && family != table.end() &&
                vae->class_name == "AutoencoderKL" &&
                !contains(pipeline.class_name, "Upscale") && !has_means(*vae);
   if (!known) {
@@ -266,58 +241,75 @@ std::vector<Finding> latent_scaling(const Pipeline& pipeline) {
   Findings findings;
   // diffusers' default is the factor of Stable Diffusion 1 and 2, whose first
   // configs have none.
-  if (!vae->number("scaling_factor") && family->factor != 0.18215) {
+  constexpr double kDefault = 0.18215;
+  if (!vae->number("scaling_factor") && !near(family->factor, kDefault)) {
     findings.push_back(make_finding("vae.factor-missing",
                                     field_of(*vae, "scaling_factor"),
                                     fmt::format("{}", family->factor),
                                     "none"));
   }
-  if (family->shift && !vae->number("shift_factor")) {
-    findings.push_back(make_finding("vae.factor-missing",
-                                    field_of(*vae, "shift_factor"),
-                                    fmt::format("{}", *family->shift),
-                                    "none"));
-  }
   hold_published(findings, *vae, "scaling_factor", family->factor);
-  if (family->shift) {
-    hold_published(findings, *vae, "shift_factor", *family->shift);
+  if (family->shift > 0) {
+    if (!vae->number("shift_factor")) {
+      findings.push_back(make_finding("vae.factor-missing",
+                                      field_of(*vae, "shift_factor"),
+                                      fmt::format("{}", family->shift),
+                                      "none"));
+    }
+    hold_published(findings, *vae, "shift_factor", family->shift);
   }
   return findings;
 }
 
+namespace {
+
+// "0.18215, 0.13025", "1.5305 with shift 0.0609": each once.
+std::string factors_of(int64_t channels) {
+  std::vector<std::string> list;
+  for (const auto& one : published_scaling()) {
+    auto text = fmt::format("{}", one.factor);
+    text += one.shift > 0 ? fmt::format(" with shift {}", one.shift) : "";
+    if (one.channels == channels &&
+        std::ranges::find(list, text) == list.end()) {
+      list.push_back(std::move(text));
+    }
+  }
+  return fmt::format("{}", fmt::join(list, " or "));
+}
+
+}  // namespace
+
 std::vector<Finding> lone_scaling(const Component& vae) {
   auto channels = vae.size("latent_channels");
-  if (vae.class_name != "AutoencoderKL" || !channels || has_means(vae)) {
+  auto table = published_scaling();
+  bool known = channels && std::ranges::any_of(table, [&](const auto& one) {
+                 return one.channels == *channels;
+               });
+  if (vae.class_name != "AutoencoderKL" || !known || has_means(vae)) {
     return {};
   }
   Findings findings;
   auto factor = vae.number("scaling_factor");
   auto shift = vae.number("shift_factor").value_or(0);
-  if (*channels == 16 && !factor) {
-    findings.push_back(make_finding("vae.factor-missing",
-                                    field_of(vae, "scaling_factor"),
-                                    "1.5305 (SD 3) or 0.3611 (FLUX)",
-                                    "none"));
-  }
-  if ((*channels != 4 && *channels != 16) || !factor) {
+  constexpr int64_t kFirst = 4;  // whose factor is the class's own default
+  if (!factor) {
+    if (*channels != kFirst) {
+      findings.push_back(make_finding("vae.factor-missing",
+                                      field_of(vae, "scaling_factor"),
+                                      factors_of(*channels),
+                                      "none"));
+    }
     return findings;
   }
-  bool published = std::ranges::any_of(kLoneScaling, [&](const auto& one) {
+  bool published = std::ranges::any_of(table, [&](const auto& one) {
     return one.channels == *channels && near(*factor, one.factor) &&
            near(shift, one.shift);
   });
   if (!published) {
-    std::string list;
-    for (const auto& one : kLoneScaling) {
-      if (one.channels == *channels) {
-        list += fmt::format("{}{}", list.empty() ? "" : ", ", one.factor);
-        list += one.shift > 0 ? fmt::format(" with shift {}", one.shift) : "";
-      }
-    }
     findings.push_back(
         make_finding("pipeline.unpublished-value",
                      field_of(vae, "scaling_factor, shift_factor"),
-                     list,
+                     factors_of(*channels),
                      fmt::format("{}, shift {}", *factor, shift)));
   }
   return findings;
@@ -343,9 +335,10 @@ std::vector<Finding> noise_schedule(const Pipeline& pipeline) {
         scheduler->class_name));
   }
   std::ranges::move(schedule_values(*scheduler), std::back_inserter(findings));
-  if (name.starts_with("PixArt") && findings.empty()) {
-    hold_published(findings, *scheduler, "beta_start", 0.0001);
-    hold_published(findings, *scheduler, "beta_end", 0.02);
+  const auto* betas = published_betas(name);
+  if (name.starts_with("PixArt") && betas != nullptr && findings.empty()) {
+    hold_published(findings, *scheduler, "beta_start", betas->start);
+    hold_published(findings, *scheduler, "beta_end", betas->end);
   }
   return findings;
 }

@@ -91,8 +91,10 @@ class PublishedLook {
   }
 
   // By size; where the size is of no published model, rotations and norms are
-  // still those of some model of the type.
-  Findings by_size() {
+  // still those of some model of the type. A part of a vision-language model
+  // must have those, a model by itself may have those of another kind: the
+  // table does not know all models.
+  Findings by_size(OwnValues own) {
     std::vector<const PublishedModel*> alike, sized;
     for (const auto& model : published_models()) {
       if (model.type == type()) {
@@ -113,12 +115,15 @@ class PublishedLook {
       add_new(thetas, numbers(model->thetas));
       add_new(epsilons, numbers(model->epsilons));
     }
+    unknown_ = own == OwnValues::allowed && sized.empty();
+    of_any_kind_ = of_any(&PublishedModel::thetas);
     hold_spread({"rope_theta",
                  "rope_parameters.rope_theta",
                  "rope_parameters.full_attention.rope_theta"},
                 thetas,
                 what,
                 sized.empty());
+    of_any_kind_ = of_any(&PublishedModel::epsilons);
     hold_spread({"rms_norm_eps", "layer_norm_eps", "norm_eps"},
                 epsilons,
                 what,
@@ -152,6 +157,14 @@ class PublishedLook {
     return size({"embed_dim", "hidden_size"}) == model.width &&
            size({"num_hidden_layers", "depth"}) == model.layers &&
            size({"intermediate_size"}).value_or(0) == model.inner;
+  }
+
+  static Json of_any(std::string_view PublishedModel::* list) {
+    Json values = Json::array();
+    for (const auto& model : published_models()) {
+      add_new(values, numbers(model.*list));
+    }
+    return values;
   }
 
   // The spelling that the file has, or the one its class has.
@@ -228,15 +241,25 @@ class PublishedLook {
     });
     if (!published && (value != nullptr || !allowed.empty())) {
       auto list = shown(allowed.size() == 1 ? allowed[0] : allowed);
-      findings_.push_back(
-          field_finding("config.unpublished-value",
-                        part_,
-                        name,
-                        fmt::format("{}, as in {}", list, what)));
+      bool elsewhere = unknown_ && value != nullptr &&
+                       std::ranges::any_of(of_any_kind_, [&](const Json& one) {
+                         return same(one, *value);
+                       });
+      findings_.push_back(field_finding(
+          elsewhere ? "config.unknown-size" : "config.unpublished-value",
+          part_,
+          name,
+          fmt::format(
+              "{}, as in {}{}",
+              list,
+              what,
+              unknown_ ? ", of which none of this shape is known" : "")));
     }
   }
 
   const ConfigPart& part_;
+  bool unknown_ = false;  ///< a model by itself, of a size not in the table
+  Json of_any_kind_ = Json::array();  ///< what any published model has
   Findings findings_;
 };
 
@@ -256,7 +279,7 @@ Findings published_values(const ConfigPart& part, OwnValues own) {
     return {};
   }
   auto findings = PublishedLook(part).by_class(part.type);
-  std::ranges::move(PublishedLook(part).by_size(),
+  std::ranges::move(PublishedLook(part).by_size(own),
                     std::back_inserter(findings));
   return findings;
 }

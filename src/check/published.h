@@ -1,8 +1,9 @@
 #pragma once
 
 // Values of published models, each with its source: for what nothing in a
-// model's own files contradicts. A value that no published model of the kind
-// has is a warning.
+// model's own files contradicts. Another value than a published model of this
+// shape has is a warning. Where no model of the shape is known a value of
+// another kind is a note, one that no published model has a warning.
 
 #include <cstdint>
 #include <span>
@@ -34,6 +35,27 @@ struct PublishedClass {
   std::string_view values;
 };
 std::span<const PublishedClass> published_classes();
+
+/** Factors between latents and what a VAE decodes: by the name of the
+ * pipeline's class, the first that it begins with, and by the channels of the
+ * latents for a VAE without its pipeline. */
+struct PublishedScaling {
+  std::string_view pipeline;  ///< empty: of a VAE by itself only
+  int64_t channels;
+  double factor, shift;  ///< shift 0: none
+  std::string_view source;
+};
+std::span<const PublishedScaling> published_scaling();
+
+/** First and last beta of a diffusion schedule. */
+struct PublishedBetas {
+  std::string_view pipeline;
+  double start, end;
+  std::string_view source;
+};
+std::span<const PublishedBetas> published_betas();
+/** Null where no pipeline of the name has betas of its own. */
+const PublishedBetas* published_betas(std::string_view pipeline);
 
 /** Whether a model of a size that nobody published may have values of its own:
  * a small one that somebody trained has, the parts of a vision-language model,

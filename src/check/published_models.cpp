@@ -2,6 +2,7 @@
 // entry names what it was read from; tools/profiles/read_published.py prints
 // the language models' rows.
 
+#include <algorithm>
 #include <array>
 
 #include "assay/check/published.h"
@@ -29,6 +30,14 @@ constexpr std::string_view kMllama =
 constexpr std::string_view kMistral3 =
     "huggingface/transformers, "
     "src/transformers/models/mistral3/convert_mistral3_weights_to_hf.py";
+
+constexpr std::string_view kCandle =
+    "huggingface/candle, candle-transformers/src/models/yi.rs";
+constexpr std::string_view kNemo =
+    "NVIDIA/NeMo, nemo/collections/llm/gpt/model/mistral.py";
+constexpr std::string_view kSmol3 =
+    "huggingface/transformers, "
+    "src/transformers/models/smollm3/configuration_smollm3.py";
 
 // clang-format off
 // type, width, layers, inner width; heads, key and value heads, their width
@@ -134,6 +143,20 @@ constexpr auto kModels = std::to_array<PublishedModel>({
      "SmolLM2-360M, smollm_360m, smollm2_360m"},
     {"llama", 2048, 24, 8192, 32, 32, 64, "10000,130000", "1e-05", kBoth,
      "SmolLM2-1.7B, smollm_1_7b"},
+    {"llama", 4096, 32, 11008, 32, 4, 128, "5000000", "1e-05", kCandle,
+     "Yi-6B"},
+    {"llama", 7168, 60, 20480, 56, 8, 128, "5000000", "1e-05", kCandle,
+     "Yi-34B"},
+    {"mistral", 5120, 40, 14336, 32, 8, 128, "1000000", "1e-05", kNemo,
+     "Mistral-Nemo-2407"},
+    {"ministral3", 3072, 26, 9216, 32, 8, 128, "1000000", "1e-05", kMlc,
+     "Ministral-3-3B-2512"},
+    {"smollm3", 2048, 36, 11008, 16, 4, 0, "2000000", "1e-06", kSmol3,
+     "SmolLM3-3B"},
+    {"internlm2", 4096, 32, 14336, 32, 8, 0, "1000000", "1e-05", kMlc,
+     "internlm2, internlm2_5_7b"},
+    {"deepseek_v2", 2048, 27, 10944, 16, 16, 0, "10000", "1e-06", kMlc,
+     "deepseek_v2_lite"},
     {"qwen2", 2048, 24, 5504, 16, 16, 0, "1000000", "1e-06", kMlc,
      "qwen2"},
     {"olmo2", 5120, 64, 27648, 40, 8, 0, "500000", "1e-06", kMlc,
@@ -251,11 +274,59 @@ constexpr auto kClasses = std::to_array<PublishedClass>({
     {"qwen3_vl image processor",
      "transformers 5.23.0, Qwen3VLVideoProcessor",
      R"({"image_mean":[[0.5,0.5,0.5]],"image_std":[[0.5,0.5,0.5]]})"},
+    {"phi3_v image processor",
+     "Blaizzy/mlx-vlm, mlx_vlm/models/phi3_v/processing_phi3_v.py",
+     R"({"image_mean":[[0.48145466,0.4578275,0.40821073]],)"
+     R"("image_std":[[0.26862954,0.26130258,0.27577711]]})"},
     {"gemma3 image processor", kGemma3, R"({"do_pan_and_scan":[null,false]})"},
+});
+
+// 0.08333 is the x4 upscaler's. The first name that a class begins with counts.
+constexpr std::string_view kLdm =
+    "huggingface/diffusers, src/diffusers/loaders/single_file_utils.py";
+constexpr std::string_view kXl =
+    "huggingface/diffusers, docs/source/en/hybrid_inference/overview.md";
+constexpr auto kScaling = std::to_array<PublishedScaling>({
+    {"StableDiffusionXL", 4, 0.13025, 0, kXl},
+    {"StableDiffusion3", 16, 1.5305, 0.0609,
+     "huggingface/diffusers, scripts/convert_sd3_to_diffusers.py"},
+    {"StableDiffusion", 4, 0.18215, 0, kLdm},
+    {"Flux", 16, 0.3611, 0.1159,
+     "huggingface/diffusers, scripts/convert_flux_to_diffusers.py"},
+    {"PixArtSigma", 4, 0.13025, 0,
+     "huggingface/diffusers, scripts/convert_pixart_sigma_to_diffusers.py: "
+     "Stable Diffusion XL's VAE"},
+    {"PixArtAlpha", 4, 0.18215, 0,
+     "huggingface/diffusers, scripts/convert_pixart_alpha_to_diffusers.py: "
+     "sd-vae-ft-ema"},
+    {"", 4, 0.08333, 0,
+     "huggingface/diffusers, src/diffusers/pipelines/stable_diffusion/"
+     "pipeline_stable_diffusion_upscale.py"},
+});
+
+constexpr auto kBetas = std::to_array<PublishedBetas>({
+    {"PixArt", 0.0001, 0.02,
+     "huggingface/diffusers, scripts/convert_pixart_alpha_to_diffusers.py"},
+    {"StableDiffusion", 0.00085, 0.012, kLdm},
 });
 // clang-format on
 
 }  // namespace
+
+std::span<const PublishedScaling> published_scaling() {
+  return kScaling;
+}
+
+std::span<const PublishedBetas> published_betas() {
+  return kBetas;
+}
+
+const PublishedBetas* published_betas(std::string_view pipeline) {
+  auto found = std::ranges::find_if(kBetas, [&](const auto& one) {
+    return pipeline.starts_with(one.pipeline);
+  });
+  return found == kBetas.end() ? nullptr : &*found;
+}
 
 std::span<const PublishedModel> published_models() {
   return kModels;

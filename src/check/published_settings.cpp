@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/check/pipeline.h"
+#include "assay/check/published.h"
 #include "assay/formats/quote.h"
 
 // Settings that no tensor shows and that decide what comes out: what the
@@ -18,6 +19,8 @@ namespace assay::rules {
 namespace {
 
 using Findings = std::vector<Finding>;
+
+constexpr std::string_view kLatent = "StableDiffusion";  // diffuses latents
 
 struct Setting {
   std::string_view component;  ///< how its class's name begins
@@ -252,9 +255,10 @@ void noise(Findings& findings,
        "beta_schedule",
        Json::array({"scaled_linear"}),
        lcm ? "scaled_linear" : "linear");
+  const auto* betas = published_betas(kLatent);
   for (auto [field, published, absent] :
-       {std::tuple("beta_start", 0.00085, 0.0001),
-        std::tuple("beta_end", 0.012, 0.02)}) {
+       {std::tuple("beta_start", betas->start, 0.0001),
+        std::tuple("beta_end", betas->end, 0.02)}) {
     hold(findings,
          scheduler,
          field,
@@ -355,8 +359,9 @@ std::vector<Finding> published_settings(const Pipeline& pipeline) {
 
 std::vector<Finding> lone_schedule(const Component& scheduler) {
   Findings findings;
-  bool latent = scheduler.number("beta_start") == 0.00085 &&
-                scheduler.number("beta_end") == 0.012;
+  const auto* betas = published_betas(kLatent);
+  bool latent = scheduler.number("beta_start") == betas->start &&
+                scheduler.number("beta_end") == betas->end;
   if (latent) {
     hold_all(findings, scheduler, kNoise);
     hold(findings,

@@ -174,6 +174,26 @@ deepstack_merger_list.#deepstack_visual_indexes.linear_fc2.weight text merged
 deepstack_merger_list.#deepstack_visual_indexes.linear_fc2.bias text
 )";
 
+// Separators of rows and pictures, then two layers.
+constexpr std::string_view kPhi3 = R"(
+glb_GN 1 1 4*vision
+sub_GN 1 1 1 4*vision
+img_projection.0.weight text 4*vision
+img_projection.0.bias text
+img_projection.2.weight text text
+img_projection.2.bias text
+wte.*
+)";
+
+constexpr std::string_view kPhi4 = R"(
+glb_GN 1 1 vision
+sub_GN 1 1 1 vision
+img_projection.0.weight text vision
+img_projection.0.bias text
+img_projection.2.weight text text
+img_projection.2.bias text
+)";
+
 constexpr std::string_view kGemma = R"(
 model.embed_tokens.weight vocab_size hidden_size
 lm_head.weight? vocab_size hidden_size
@@ -227,6 +247,8 @@ constexpr auto kTowerParts = std::to_array<DeclaredPart>({
     {"projector of qwen2_vl", kQwen2Merger},
     {"projector of qwen2_5_vl", kQwen2Merger},
     {"projector of qwen3_vl", kQwen3Merger},
+    {"projector of phi3_v", kPhi3},
+    {"projector of phi4mm", kPhi4},
     {"gemma", kGemma},
     {"gemma2", kGemma},
     {"mllama_text_model", kMllamaText},

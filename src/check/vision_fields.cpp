@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -343,7 +344,9 @@ class FieldsLook {
 }  // namespace
 
 Findings vision_fields(const VisionLanguage& parts) {
-  return FieldsLook(parts).look();
+  auto findings = FieldsLook(parts).look();
+  std::ranges::move(phi_fields(parts), std::back_inserter(findings));
+  return findings;
 }
 
 }  // namespace assay::rules

@@ -153,7 +153,8 @@ class Projector {
 
   Findings hold() const {
     auto lines = declared_part("projector of " + parts_.whole.type);
-    if (lines.empty() || parts_.vision_tensors.empty()) {
+    if (lines.empty() || parts_.vision_tensors.empty() ||
+        parts_.family == nullptr) {
       return {};
     }
     bool qwen = parts_.whole.type.starts_with("qwen");
@@ -356,7 +357,10 @@ Findings vision_shapes(const VisionLanguage& parts,
                                     "tensors of a vision tower in the files",
                                     "none"));
   }
-  auto lines = declared_part(parts.vision.type);
+  bool phi = parts.whole.type.starts_with("phi");
+  auto lines = phi && parts.family == nullptr
+                   ? std::string_view()
+                   : declared_part(parts.vision.type);
   if (!lines.empty() && !parts.vision_tensors.empty()) {
     DeclaredSizes sizes{&parts.vision, tower_symbol};
     append(
@@ -364,6 +368,7 @@ Findings vision_shapes(const VisionLanguage& parts,
         hold_declared(lines, sizes, parts.vision_root, parts.vision_tensors));
   }
   append(findings, Projector(parts).hold());
+  append(findings, phi_adapters(parts));
   lines = declared_part(parts.text.type);
   if (!text_has_tree && !lines.empty()) {
     std::vector<const TensorInfo*> tensors;

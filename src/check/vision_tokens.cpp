@@ -27,7 +27,7 @@ class TokensLook {
 
   Findings look() {
     counts();
-    if (parts_.family != nullptr) {
+    if (parts_.family != nullptr && !parts_.family->image_token.empty()) {
       ids();
       placeholder();
     }

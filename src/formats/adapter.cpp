@@ -133,9 +133,12 @@ AdapterDialect dialect_of(const Adapter& adapter) {
   if (any_ends(tensors, ".lora_a") || any_ends(tensors, ".lora_b")) {
     return AdapterDialect::mlx;
   }
+  // PEFT saves LoHa and LoKr with its own prefix and a config.
+  bool lycoris = any_holds(tensors, ".hada_w") || any_holds(tensors, ".lokr_w");
   if (any_ends(tensors, ".lora_down.weight") ||
-      any_ends(tensors, ".lora_up.weight") || any_holds(tensors, ".hada_w") ||
-      (any_holds(tensors, ".lokr_w") && adapter.config.is_null())) {
+      any_ends(tensors, ".lora_up.weight") ||
+      (lycoris && adapter.config.is_null() &&
+       !any_holds(tensors, "base_model.model."))) {
     return AdapterDialect::kohya;
   }
   // transformer.h is GPT-2's; a folder of PEFT's has its config.

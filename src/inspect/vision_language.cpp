@@ -15,159 +15,31 @@ namespace {
 
 constexpr uint64_t kMaxDocument = 4u << 20;
 
-std::vector<VisionFamily> make_families() {
-  const std::pair<std::string_view, std::string_view> qwen_tokens[] = {
-      {"video_token_id", "<|video_pad|>"},
-      {"vision_start_token_id", "<|vision_start|>"},
-      {"vision_end_token_id", "<|vision_end|>"}};
-  const std::vector<std::pair<std::string_view, std::string_view>> qwen(
-      std::begin(qwen_tokens), std::end(qwen_tokens));
-  auto qwen_family = [&](std::string_view type,
-                         std::string_view name,
-                         std::string_view vision,
-                         std::string_view text,
-                         std::string_view processor,
-                         std::string_view video) {
-    return VisionFamily{type,
-                        name,
-                        vision,
-                        text,
-                        processor,
-                        {"Qwen2VLImageProcessor"},
-                        video,
-                        "image_token_id",
-                        {"<|image_pad|>"},
-                        {},
-                        qwen};
-  };
-  return {
-      {"llava",
-       "LlavaForConditionalGeneration",
-       "clip_vision_model",
-       "llama",
-       "LlavaProcessor",
-       {"CLIPImageProcessor",
-        "LlavaImageProcessor",
-        "SiglipImageProcessor",
-        "PixtralImageProcessor"},
-       "",
-       "image_token_index",
-       {"<image>", "[IMG]"},
-       {},
-       {}},
-      {"llava_next",
-       "LlavaNextForConditionalGeneration",
-       "clip_vision_model",
-       "llama",
-       "LlavaNextProcessor",
-       {"LlavaNextImageProcessor"},
-       "",
-       "image_token_index",
-       {"<image>"},
-       {},
-       {}},
-      qwen_family("qwen2_vl",
-                  "Qwen2VLForConditionalGeneration",
-                  "qwen2_vl_vision",
-                  "qwen2_vl_text",
-                  "Qwen2VLProcessor",
-                  "Qwen2VLVideoProcessor"),
-      qwen_family("qwen2_5_vl",
-                  "Qwen2_5_VLForConditionalGeneration",
-                  "qwen2_5_vl_vision",
-                  "qwen2_5_vl_text",
-                  "Qwen2_5_VLProcessor",
-                  "Qwen2VLVideoProcessor"),
-      qwen_family("qwen3_vl",
-                  "Qwen3VLForConditionalGeneration",
-                  "qwen3_vl_vision",
-                  "qwen3_vl_text",
-                  "Qwen3VLProcessor",
-                  "Qwen3VLVideoProcessor"),
-      {"idefics3",
-       "Idefics3ForConditionalGeneration",
-       "idefics3_vision",
-       "llama",
-       "Idefics3Processor",
-       {"Idefics3ImageProcessor"},
-       "",
-       "image_token_id",
-       {"<image>"},
-       {},
-       {}},
-      {"smolvlm",
-       "SmolVLMForConditionalGeneration",
-       "smolvlm_vision",
-       "llama",
-       "SmolVLMProcessor",
-       {"SmolVLMImageProcessor", "Idefics3ImageProcessor"},
-       "SmolVLMVideoProcessor",
-       "image_token_id",
-       {"<image>"},
-       {},
-       {}},
-      {"paligemma",
-       "PaliGemmaForConditionalGeneration",
-       "siglip_vision_model",
-       "gemma",
-       "PaliGemmaProcessor",
-       {"SiglipImageProcessor"},
-       "",
-       "image_token_index",
-       {"<image>"},
-       {},
-       {}},
-      {"gemma3",
-       "Gemma3ForConditionalGeneration",
-       "siglip_vision_model",
-       "gemma3_text",
-       "Gemma3Processor",
-       {"Gemma3ImageProcessor"},
-       "",
-       "image_token_index",
-       {"<image_soft_token>"},
-       {"<start_of_image>"},
-       {{"boi_token_index", "<start_of_image>"},
-        {"eoi_token_index", "<end_of_image>"}}},
-      {"mllama",
-       "MllamaForConditionalGeneration",
-       "mllama_vision_model",
-       "mllama_text_model",
-       "MllamaProcessor",
-       {"MllamaImageProcessor"},
-       "",
-       "image_token_index",
-       {"<|image|>"},
-       {},
-       {}},
-      {"internvl",
-       "InternVLForConditionalGeneration",
-       "internvl_vision",
-       "qwen2",
-       "InternVLProcessor",
-       {"GotOcr2ImageProcessor"},
-       "InternVLVideoProcessor",
-       "image_token_id",
-       {"<IMG_CONTEXT>"},
-       {"<image>", "<IMG_CONTEXT>"},
-       {}},
-      {"mistral3",
-       "Mistral3ForConditionalGeneration",
-       "pixtral",
-       "mistral",
-       "PixtralProcessor",
-       {"PixtralImageProcessor"},
-       "",
-       "image_token_index",
-       {"[IMG]"},
-       {},
-       {}},
-  };
+// Phi's towers are fixed in code; their configs say nothing of them. Read in
+// Blaizzy/mlx-vlm (mlx_vlm/models/phi3_v and phi4mm) and vllm-project/vllm
+// (vllm/model_executor/models/phi3v.py).
+Json fixed_tower(std::string_view model_type) {
+  if (model_type == "phi3_v") {
+    return {{"hidden_size", 1024},
+            {"intermediate_size", 4096},
+            {"num_attention_heads", 16},
+            {"num_hidden_layers", 24},
+            {"image_size", 336},
+            {"patch_size", 14}};
+  }
+  if (model_type == "phi4mm") {
+    return {{"hidden_size", 1152},
+            {"intermediate_size", 4304},
+            {"num_attention_heads", 16},
+            {"num_hidden_layers", 27},
+            {"image_size", 448},
+            {"patch_size", 14}};
+  }
+  return Json::object();
 }
 
-const std::vector<VisionFamily>& families() {
-  static const auto list = make_families();
-  return list;
+bool is_phi(std::string_view model_type) {
+  return model_type == "phi3_v" || model_type == "phi4mm";
 }
 
 // transformers 4 gives some towers the name of the whole, and one its own
@@ -238,6 +110,12 @@ class Opener {
     parts_.vision = make_part(std::move(vision_type),
                               path("config.json") + ": vision_config.",
                               std::move(vision));
+    auto fixed = fixed_tower(type);
+    for (const auto& [name, value] : fixed.items()) {
+      if (!parts_.vision.states(name)) {
+        parts_.vision.fields[name] = value;
+      }
+    }
     auto text = object_in(config, "text_config");
     std::string where = ": text_config.";
     if (!text.is_object()) {  // the first Qwen2-VL: its fields lie at the top
@@ -245,6 +123,9 @@ class Opener {
       text.erase("vision_config");
       text.erase("model_type");
       where = ": ";
+      if (is_phi(type)) {
+        text.erase("architectures");
+      }
     }
     auto text_type = fields::text(text, "model_type");
     if (text_type.empty() && parts_.family != nullptr) {
@@ -308,11 +189,29 @@ class Opener {
                                  std::move(whole));
   }
 
+  // Phi 4's audio tower, and the adapters that its images and its speech turn
+  // on.
+  bool is_other(std::string_view name) const {
+    return parts_.whole.type == "phi4mm" &&
+           (name.starts_with("embed_tokens_extend.audio_embed.") ||
+            name.find(".lora_A.") != name.npos ||
+            name.find(".lora_B.") != name.npos);
+  }
+
   void tensors() {
-    constexpr std::array<std::string_view, 4> kVision = {
-        "vision_tower.", "visual.", "vision_model.", "vision_encoder."};
-    constexpr std::array<std::string_view, 3> kProjector = {
-        "multi_modal_projector.", "connector.", "mm_projector."};
+    constexpr std::array<std::string_view, 6> kVision = {
+        "vision_tower.",
+        "visual.",
+        "vision_model.",
+        "vision_encoder.",
+        "vision_embed_tokens.img_processor.",
+        "embed_tokens_extend.image_embed.img_processor."};
+    constexpr std::array<std::string_view, 5> kProjector = {
+        "multi_modal_projector.",
+        "connector.",
+        "mm_projector.",
+        "vision_embed_tokens.",
+        "embed_tokens_extend.image_embed."};
     for (const auto& tensor : model_.tensors) {
       std::string_view name = tensor.name;
       std::string prefix;
@@ -334,8 +233,10 @@ class Opener {
         }
         return false;
       };
-      if (name.starts_with("visual.merger.") ||
-          name.starts_with("visual.deepstack_merger_list.")) {
+      if (is_other(name)) {
+        parts_.other_tensors.push_back(&tensor);
+      } else if (name.starts_with("visual.merger.") ||
+                 name.starts_with("visual.deepstack_merger_list.")) {
         parts_.projector_tensors.push_back(&tensor);
         parts_.projector_root = prefix + "visual.";
       } else if (!take(kVision, parts_.vision_root, parts_.vision_tensors) &&
@@ -346,6 +247,11 @@ class Opener {
                                  : parts_.text_tensors)
             .push_back(&tensor);
       }
+    }
+    // Phi's as other libraries name them.
+    if (is_phi(parts_.whole.type) && !parts_.vision_tensors.empty() &&
+        parts_.vision_root.find("img_processor.") == std::string::npos) {
+      parts_.family = nullptr;
     }
     // transformers 4 has the tower's class between.
     auto inner = parts_.vision_root + "vision_model.";
@@ -373,6 +279,11 @@ std::string language_name(std::string name) {
   if (!replace("model.language_model.", "model.") &&
       !replace("model.text_model.", "model.")) {
     replace("language_model.", "");
+  }
+  // Of Phi 4, beside adapters.
+  constexpr std::string_view kBase = ".base_layer.";
+  if (auto at = name.find(kBase); at != std::string::npos) {
+    name.replace(at, kBase.size(), ".");
   }
   return name;
 }
@@ -409,18 +320,6 @@ Json class_defaults(std::string_view name) {
 
 bool ConfigPart::states(std::string_view field) const {
   return fields::member_at(stored, field) != nullptr;
-}
-
-const VisionFamily* find_vision_family(std::string_view model_type) {
-  auto found =
-      std::ranges::find(families(), model_type, &VisionFamily::model_type);
-  return found == families().end() ? nullptr : &*found;
-}
-
-const VisionFamily* find_vision_family_by_class(std::string_view class_name) {
-  auto found =
-      std::ranges::find(families(), class_name, &VisionFamily::class_name);
-  return found == families().end() ? nullptr : &*found;
 }
 
 bool is_vision_language(const ModelFiles& model) {
@@ -548,6 +447,9 @@ std::optional<int64_t> image_tokens(const VisionLanguage& parts) {
                ? std::optional(static_cast<int64_t>(std::lround(
                      static_cast<double>(*patches) * ratio * ratio)))
                : std::nullopt;
+  }
+  if (is_phi(type)) {
+    return *patches / 4;  // of one tile, two patches by two
   }
   if (type == "mllama") {
     return 1;  // the text has one token; the tower's are attended to across

@@ -38,7 +38,8 @@ struct VisionFamily {
   /** Classes of its image processor; the first is taken where none is named. */
   std::vector<std::string_view> image_processors;
   std::string_view video_processor;  ///< empty where it takes no videos
-  std::string_view image_token;      ///< field of config.json with its id
+  std::string_view image_token;      ///< field of config.json with its id;
+                                     ///< empty: the config has none
   /** Texts that published tokenizers give that id. */
   std::vector<std::string_view> image_texts;
   /** What a chat template writes for an image, where that is not the token
@@ -61,6 +62,8 @@ struct VisionLanguage {
   std::string projector_root;  ///< "multi_modal_projector."; may be empty
   std::vector<const TensorInfo*> vision_tensors, projector_tensors,
       text_tensors;
+  /** What else there is: an audio tower, adapters of the language model. */
+  std::vector<const TensorInfo*> other_tensors;
   std::vector<Finding> findings;  ///< documents that could not be read
 };
 

@@ -144,6 +144,14 @@ TEST_CASE("PEFT's config against the tensors") {
         Case{"bias", "some", "adapter.invalid-value"},
         Case{"peft_type", nullptr, "adapter.invalid-value"},
         Case{"use_dora", true, "adapter.dora"},
+        Case{"use_rslora", "yes", "adapter.invalid-value"},
+        Case{"rank_pattern", {{"gate_proj", 4}}, "adapter.target-unused"},
+        Case{"alpha_pattern", {{"gate_proj", 4}}, "adapter.target-unused"},
+        Case{"alpha_pattern", {{"q_proj", -4}}, "adapter.invalid-value"},
+        Case{"exclude_modules",
+             Json::array({"q_proj"}),
+             "adapter.target-unlisted"},
+        Case{"exclude_modules", ".*layers\\.0\\..*", "adapter.target-unlisted"},
         Case{"target_modules",
              Json::array({"q_proj", "v_proj"}),
              "adapter.target-unlisted"},
@@ -159,6 +167,12 @@ TEST_CASE("PEFT's config against the tensors") {
     copy.set(kConfig, one.field, one.value);
     names(copy, one.id);
   }
+  SoundCopy patterns("peft-lora");
+  patterns.set(kConfig, "alpha_pattern", {{"layers.0.self_attn.q_proj", 16}});
+  patterns.set(kConfig, "rank_pattern", {{"^model.*q_proj", 4}});
+  patterns.set(kConfig, "exclude_modules", Json::array({"lm_head"}));
+  patterns.set(kConfig, "use_rslora", true);
+  is_sound(patterns.path);
   // A regular expression or the word for all of them is not judged.
   for (const auto& targets :
        {Json("all-linear"), Json(".*_proj"), Json::array({"all-linear"})}) {
@@ -207,6 +221,16 @@ TEST_CASE("mlx-lm's config against the tensors") {
               {"scale", 20.0},
               {"keys", Json::array({"self_attn.q_proj"})}},
              "adapter.target-unlisted"},
+        Case{"lora_parameters",
+             {{"rank", 4}, {"scale", 20.0}},
+             "adapter.invalid-value"},
+        Case{"lora_parameters",
+             {{"rank", 4},
+              {"scale", 20.0},
+              {"dropout", 0.0},
+              {"keys", Json::array({"q_proj"})}},
+             "adapter.target-unlisted"},
+        Case{"num_layers", nullptr, "adapter.invalid-value"},
         Case{"num_layers", 1, "adapter.target-unlisted"},
         Case{"fine_tune_type", "dora", "adapter.dora"},
         Case{"fine_tune_type", "qlora", "adapter.invalid-value"}}) {
@@ -222,9 +246,24 @@ TEST_CASE("mlx-lm's config against the tensors") {
   weights.reshape(kUp + "b", {3, 64, 4});
   weights.save();
   is_sound(experts.path / "adapters.safetensors");
-  SoundCopy all("mlx-lora");
-  all.set(kConfig, "num_layers", -1);
-  is_sound(all.path);
+  for (int64_t all_layers : {-1, 0}) {
+    SoundCopy all("mlx-lora");
+    all.set(kConfig, "num_layers", all_layers);
+    is_sound(all.path);
+  }
+  // The last layers are those that mlx-lm adapts: of two, the second.
+  SoundCopy last("mlx-dora");
+  last.set(kConfig, "num_layers", 1);
+  CHECK(!has(on_base(last.path, sound("llama")), "adapter.target-unlisted"));
+  Weights moved(last.path / "adapters.safetensors");
+  const auto names_before = moved.tensors;
+  for (const auto& [name, tensor] : names_before) {
+    auto other = name;
+    moved.rename(name, other.replace(other.find("layers.1"), 8, "layers.0"));
+  }
+  moved.save();
+  is_sound(last.path);
+  CHECK(has(on_base(last.path, sound("llama")), "adapter.target-unlisted"));
 }
 
 TEST_CASE("kohya's metadata and alphas, diffusers' metadata") {
@@ -250,9 +289,22 @@ TEST_CASE("kohya's metadata and alphas, diffusers' metadata") {
   CHECK(adapter_has(headers(rank.path), "adapter.alpha-absent"));
   SoundCopy saved("diffusers-lora");
   Weights unet(saved.path / "pytorch_lora_weights.safetensors");
-  unet.metadata["lora_adapter_metadata"] = R"({"unet.r": 16})";
-  unet.save();
-  names(saved, "adapter.rank-config");
+  const auto whole = unet.metadata["lora_adapter_metadata"];
+  auto with = [&](const char* field, const Json& value, std::string_view id) {
+    auto changed = Json::parse(whole);
+    changed[field] = value;
+    unet.metadata["lora_adapter_metadata"] = changed.dump();
+    unet.save();
+    names(saved, id);
+  };
+  with("unet.r", 16, "adapter.rank-config");
+  with("unet.r", 0, "adapter.invalid-value");
+  with("unet.lora_alpha", 0, "adapter.alpha");
+  with("unet.use_dora", true, "adapter.dora");
+  with("unet.target_modules", Json::array({"to_q"}), "adapter.target-unlisted");
+  with("text_encoder.target_modules",
+       Json::array({"q_proj", "v_proj", "k_proj"}),
+       "adapter.target-unused");
 }
 
 TEST_CASE("other methods are named") {

@@ -552,4 +552,48 @@ TEST_CASE("a language model of a published size has its values") {
   part.stored["rope_theta"] = 7000.0;
   part.fields = part.stored;
   CHECK(look().empty());
+
+  // Of none either, with another kind's rotation: nothing says it was edited.
+  part.stored["rms_norm_eps"] = 1e-5;
+  part.stored["rope_theta"] = 1000000000.0;
+  part.fields = part.stored;
+  REQUIRE(look().size() == 1);
+  CHECK(look()[0].id == "config.unknown-size");
+  CHECK(look()[0].severity == Severity::note);
+  // One that no published model of any kind has.
+  part.stored["rope_theta"] = 7000.0;
+  part.fields = part.stored;
+  REQUIRE(look().size() == 1);
+  CHECK(look()[0].id == "config.unpublished-value");
+}
+
+TEST_CASE("two published models of one shape have values of their own") {
+  ConfigPart part;
+  part.type = "llama";
+  part.where = "config.json: ";
+  auto yi = [&](int64_t width, int64_t layers, int64_t inner, int64_t heads) {
+    part.stored = {{"hidden_size", width},
+                   {"num_hidden_layers", layers},
+                   {"intermediate_size", inner},
+                   {"num_attention_heads", heads},
+                   {"rms_norm_eps", 1e-5},
+                   {"rope_theta", 5000000.0},
+                   {"hidden_act", "silu"}};
+    part.fields = part.stored;
+    return rules::published_values(part, rules::OwnValues::allowed);
+  };
+  CHECK(yi(4096, 32, 11008, 32).empty());      // Yi-6B, as large as Llama 2
+  CHECK(yi(7168, 60, 20480, 56).empty());      // Yi-34B
+  CHECK(yi(7168, 60, 20480, 64).size() == 1);  // its heads
+}
+
+TEST_CASE("a rotation of another kind, on a shape that nobody published") {
+  SoundCopy copy("llama");
+  spoil(copy, "config.json", "rope_parameters.rope_theta", 1000000000.0);
+  auto report = headers(copy.path);
+  CAPTURE(all_of(report));
+  CHECK(report.verdict == Verdict::sound);
+  CHECK(std::ranges::any_of(report.findings, [](const auto& one) {
+    return one.id == "config.unknown-size" && one.severity == Severity::note;
+  }));
 }

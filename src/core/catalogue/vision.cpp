@@ -19,6 +19,15 @@ constexpr std::array kVisionEntries = {
         "Compare with the original model; leave it if the model was trained "
         "so."},
     CatalogueEntry{
+        "config.unknown-size",
+        note,
+        "No published model of this shape is known here, and a value is not "
+        "one of its kind's",
+        "A model that the table of published ones lacks, or one of somebody's "
+        "own: the value is another kind's. Nothing tells whether it was "
+        "edited.",
+        "Nothing; compare with the original model if the text is poor."},
+    CatalogueEntry{
         "vision.feature-layer",
         error,
         "Image features are taken from a layer that is not there",

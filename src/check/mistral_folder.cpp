@@ -54,7 +54,7 @@ patch_merger.merging_layer.weight? vision merged
 /** One folder: its params.json, and tensors by the part that they are of. */
 class MistralLook {
  public:
-  MistralLook(const ModelFiles& model, Json params)
+  MistralLook(const ModelFiles& model, const Json& params)
       : where_((model.path / "params.json").string() + ": "),
         text_{"mistral", where_, params, params},
         tower_{"pixtral", where_ + "vision_encoder.", {}, {}} {
@@ -263,7 +263,7 @@ std::optional<std::vector<Finding>> mistral_folder(const ModelFiles& model) {
   if (params.is_object() && !dense) {
     return std::nullopt;
   }
-  return MistralLook(model, std::move(params)).look();
+  return MistralLook(model, params).look();
 }
 
 }  // namespace assay::rules

@@ -49,7 +49,7 @@ NAMING_FILES = [SOURCE / name for name in (
     "check/component_tensors_transformer.cpp",
     "check/gguf_kinds.cpp", "check/vision_declarations.cpp",
     "check/vision_shapes.cpp", "check/vision_tokens.cpp",
-    "formats/checkpoint_layout.cpp")]
+    "formats/checkpoint_layout.cpp", "inspect/vision_language.cpp")]
 STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 LINE_COMMENT = re.compile(r"(?<!:)//.*")
 

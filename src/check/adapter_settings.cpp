@@ -327,7 +327,7 @@ void diffusers(Findings& findings, const Adapter& adapter) {
       findings.push_back(make_finding("adapter.alpha",
                                       field_name("lora_alpha"),
                                       "more than 0",
-                                      shown(alpha)));
+                                      shown_value(alpha)));
     }
     size_t with = 0, pairs = 0;
     for (const auto& module : adapter.modules) {

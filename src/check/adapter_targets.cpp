@@ -31,7 +31,7 @@ std::optional<std::vector<std::string>> texts(const Json& config,
   return list;
 }
 
-std::string shown_value(const Json& value) {
+std::string dumped(const Json& value) {
   return quote(value.dump(-1, ' ', true));
 }
 
@@ -97,7 +97,7 @@ void peft_excluded(Findings& findings, const Adapter& adapter) {
           make_finding("adapter.target-unlisted",
                        adapter.config_path.string() + ": exclude_modules",
                        "no entry for " + quote(module.target),
-                       shown_value(value)));
+                       dumped(value)));
     }
   }
 }
@@ -118,7 +118,7 @@ void peft_patterns(Findings& findings,
       findings.push_back(make_finding("adapter.invalid-value",
                                       where + "." + quote(key),
                                       "a number above 0",
-                                      shown_value(value)));
+                                      dumped(value)));
     }
     auto pattern = ModulePattern::read("(.*\\.)?(" + key + ")");
     bool used = !pattern || adapter.modules.empty() ||

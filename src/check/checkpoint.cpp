@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "assay/check/checkpoint_parts.h"
 #include "assay/check/checkpoint_sizes.h"
 #include "assay/check/checkup.h"
 #include "assay/check/rules.h"
@@ -144,11 +145,38 @@ void both_ways(Findings& findings,
   }
 }
 
+// By the structure of the part where it is known, else by its siblings.
+void tensors(Findings& findings,
+             const ModelFiles& files,
+             const Checkpoint& checkpoint,
+             const CheckpointPart& part) {
+  auto list = rules::part_tensors(checkpoint, part);
+  if (!list) {
+    stacks(findings, files, part);
+    return;
+  }
+  for (const auto& block : list->blocks) {
+    findings.push_back(make_finding("checkpoint.block-missing",
+                                    where(files, part),
+                                    quote(part.prefix + block),
+                                    "no such block"));
+  }
+  for (const auto& name : list->wanted) {
+    bool known = std::ranges::any_of(findings, [&](const Finding& one) {
+      return one.id == "checkpoint.tensor-missing" &&
+             one.expected == quote(part.prefix + name);
+    });
+    if (part.find(name) == nullptr && !known) {
+      missing_tensor(findings, files, part, name);
+    }
+  }
+}
+
 Findings look_at_parts(const ModelFiles& files, const Checkpoint& checkpoint) {
   Findings findings;
   for (const auto& part : checkpoint.parts) {
     part_sizes(findings, files, checkpoint, part);
-    stacks(findings, files, part);
+    tensors(findings, files, checkpoint, part);
     both_ways(findings, files, part);
   }
   findings = shorten(std::move(findings));
@@ -321,6 +349,38 @@ std::string normal(std::string text) {
   return text;
 }
 
+// SD 1 and XL are trained to predict noise; those that were trained on to
+// predict velocity say so by a tensor 'v_pred', or nowhere but here. SD 2 is
+// published with either.
+void prediction(Findings& findings,
+                const ModelFiles& files,
+                const Checkpoint& checkpoint) {
+  auto entry = files.safetensors_metadata.find("modelspec.prediction_type");
+  if (entry == files.safetensors_metadata.end()) {
+    return;
+  }
+  const auto* schedule = checkpoint.find(PartKind::schedule);
+  bool marked = schedule != nullptr && schedule->find("v_pred") != nullptr;
+  bool noise = checkpoint.family.starts_with("Stable Diffusion 1") ||
+               checkpoint.family.starts_with("Stable Diffusion XL");
+  auto where = files.files.front().string() + ": modelspec.prediction_type";
+  auto says = normal(entry->second);
+  if (marked && says == "epsilon") {
+    findings.push_back(make_finding("checkpoint.metadata",
+                                    where,
+                                    "v, as the tensor 'v_pred' says",
+                                    quote(entry->second)));
+  } else if (noise && !marked && says != "epsilon") {
+    findings.push_back(
+        make_finding("checkpoint.prediction",
+                     where,
+                     fmt::format("epsilon, as {} is published, or a tensor "
+                                 "'v_pred'",
+                                 checkpoint.family),
+                     quote(entry->second)));
+  }
+}
+
 Findings look_at_metadata(const ModelFiles& files,
                           const Checkpoint& checkpoint) {
   Findings findings;
@@ -342,16 +402,7 @@ Findings look_at_metadata(const ModelFiles& files,
                                       quote(entry->second)));
     }
   }
-  auto prediction = metadata.find("modelspec.prediction_type");
-  const auto* schedule = checkpoint.find(PartKind::schedule);
-  bool velocity = schedule != nullptr && schedule->find("v_pred") != nullptr;
-  if (prediction != metadata.end() && velocity &&
-      prediction->second == "epsilon") {
-    findings.push_back(make_finding("checkpoint.metadata",
-                                    where + ": modelspec.prediction_type",
-                                    "v, as the tensor 'v_pred' says",
-                                    quote(prediction->second)));
-  }
+  prediction(findings, files, checkpoint);
   return findings;
 }
 

@@ -140,6 +140,7 @@ class Holder {
   std::vector<Finding> hold() {
     count_layers();
     pair_up();
+    hold_groups();
     find_unexpected();
     correct_fields();
     correct_symbols();
@@ -210,6 +211,12 @@ class Holder {
 
   void pair_up(const Line& line, const std::string& name) {
     auto entry = stored_.find(name);
+    // Gates and tables of one layer need not be in the next.
+    bool grouped = name.ends_with(".weight") || name.ends_with(".bias");
+    if (line.optional && grouped) {
+      auto& group = groups_[group_of(name)];
+      (entry == stored_.end() ? group.absent : group.present).push_back(name);
+    }
     if (entry == stored_.end()) {
       if (!line.optional) {
         findings_.push_back(make_finding("tensor.missing",
@@ -238,6 +245,38 @@ class Holder {
       }
     }
     pairs_.push_back({&line, entry->second, std::move(shape)});
+  }
+
+  /** Optional tensors of one kind in one module: all of them, or none. */
+  struct Group {
+    std::vector<std::string> present, absent;
+  };
+
+  // "self_attn.q_proj.bias" belongs with the other biases of self_attn.
+  static std::string group_of(std::string_view name) {
+    auto leaf = std::min(name.rfind('.'), name.size());
+    auto path = name.substr(0, leaf);
+    auto layer = path.rfind('.');
+    auto module = layer == std::string_view::npos ? std::string_view()
+                                                  : path.substr(0, layer);
+    return fmt::format("{}{}", module, name.substr(leaf));
+  }
+
+  void hold_groups() {
+    for (const auto& [key, group] : groups_) {
+      if (group.present.empty()) {
+        continue;
+      }
+      for (const auto& name : group.absent) {
+        findings_.push_back(
+            make_finding("tensor.missing",
+                         std::string(root_) + name,
+                         fmt::format("a tensor in the files, beside {}{}",
+                                     root_,
+                                     group.present.front()),
+                         "none"));
+      }
+    }
   }
 
   void find_unexpected() {
@@ -382,6 +421,7 @@ class Holder {
   std::set<std::string_view> used_;
   std::set<std::string> blamed_;
   std::map<std::string_view, int64_t> settled_;
+  std::map<std::string, Group> groups_;
   std::vector<Pair> pairs_;
   std::vector<Finding> findings_;
 };

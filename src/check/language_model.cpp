@@ -9,6 +9,7 @@
 #include "assay/check/published.h"
 #include "assay/check/rules.h"
 #include "assay/check/vision_rules.h"
+#include "assay/check/vocabulary.h"
 #include "assay/inspect/vision_language.h"
 
 namespace assay {
@@ -269,6 +270,11 @@ class LanguageModel {
       }
       append(findings, rules::text_documents(*model_, model_->config));
       append(findings, rules::sampling(*model_));
+      if (model_->gguf && facts_.tokenizer.present) {
+        append(findings,
+               rules::gguf_vocabulary(*model_->gguf,
+                                      model_->files.front().string()));
+      }
       if (parts_ && facts_.tokenizer.present) {
         append(findings, rules::vision_tokens(*model_, *parts_));
       }

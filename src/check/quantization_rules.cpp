@@ -93,6 +93,10 @@ std::string method_by_names(const ModelFiles& model) {
     if (name.ends_with(".weight_packed")) {
       return "compressed-tensors";
     }
+    if (tensor.dtype == DType::f8_e4m3 && name.ends_with(".weight") &&
+        model.find(name + "_scale_inv") != nullptr) {
+      return "fp8";
+    }
     if (name.ends_with(".codebooks")) {
       return "aqlm";
     }

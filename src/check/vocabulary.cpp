@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/formats/json_fields.h"
+#include "assay/text/tokenizer.h"
 
 namespace assay::rules {
 using namespace fields;
@@ -46,6 +47,21 @@ Vocabulary vocabulary_of(const Json& tokenizer) {
   }
   vocabulary.known = !vocabulary.pieces.empty();
   return vocabulary;
+}
+
+// Without merges this program takes single characters; llama.cpp refuses the
+// file ("cannot find tokenizer merges in model file").
+std::vector<Finding> gguf_vocabulary(const GgufMetadata& metadata,
+                                     const std::string& where) {
+  auto findings = gguf_tokenizer_findings(metadata, where);
+  bool merges = metadata.texts("tokenizer.ggml.merges") != nullptr;
+  if (metadata.text("tokenizer.ggml.model") == "gpt2" && !merges) {
+    findings.push_back(make_finding("tokenizer.malformed",
+                                    where + ": tokenizer.ggml.merges",
+                                    "the merges of a vocabulary of pairs",
+                                    "none"));
+  }
+  return findings;
 }
 
 std::string content(const Json* value) {

@@ -8,8 +8,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "assay/core/finding.h"
 #include "assay/core/json.h"
+#include "assay/formats/gguf.h"
 
 namespace assay::rules {
 
@@ -22,6 +25,11 @@ struct Vocabulary {
 };
 
 Vocabulary vocabulary_of(const Json& tokenizer);
+
+/** What a GGUF does not say about its vocabulary, though readers need it.
+ * `where` is the file. */
+std::vector<Finding> gguf_vocabulary(const GgufMetadata& metadata,
+                                     const std::string& where);
 
 /** A token's text: "</s>" or {"content": "</s>"}; empty for anything else. */
 std::string content(const Json* value);

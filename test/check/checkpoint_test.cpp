@@ -1,6 +1,8 @@
 // Single files in the layouts of the original code: sound as converted, each
 // planted defect named.
 
+#include <fmt/format.h>
+
 #include "sound_copy.h"
 #include "weights.h"
 
@@ -91,6 +93,58 @@ TEST_CASE("tensors and blocks that are not there") {
   text.is("checkpoint.tensor-missing");
 }
 
+TEST_CASE("each tensor by itself is missed") {
+  for (const auto& name :
+       {kSd1, kFlux, std::string("checkpoint-vae/vae.safetensors")}) {
+    SoundCopy copy(name);
+    const Weights whole(copy.path);
+    for (const auto& [tensor, stored] : whole.tensors) {
+      if (tensor == "betas") {
+        continue;  // computed anew from the settings of the schedule
+      }
+      auto file = whole;
+      file.tensors.erase(tensor);
+      file.save();
+      CAPTURE(tensor);
+      CHECK(has_errors(headers(copy.path).findings));
+    }
+  }
+}
+
+TEST_CASE("parts with fewer blocks are whole, and other names are let be") {
+  Spoiled shallow(kFlux);
+  std::erase_if(shallow.file.tensors, [](const auto& one) {
+    return one.first.starts_with("single_blocks.1.");
+  });
+  shallow.file.save();
+  is_sound(shallow.copy.path);
+  Spoiled scales(kFlux);
+  for (const auto* norm : {"query_norm", "key_norm"}) {
+    for (const auto* path :
+         {"single_blocks.0.norm.", "single_blocks.1.norm."}) {
+      auto old = fmt::format("{}{}", path, norm);
+      scales.file.rename(old + ".scale", old + ".weight");
+    }
+  }
+  scales.file.save();
+  is_sound(scales.copy.path);
+  Spoiled decoder("checkpoint-vae/vae.safetensors");
+  std::erase_if(decoder.file.tensors, [](const auto& one) {
+    return one.first.starts_with("encoder.") ||
+           one.first.starts_with("quant_conv.");
+  });
+  decoder.file.save();
+  is_sound(decoder.copy.path);
+}
+
+TEST_CASE("a level of a VAE that is not there") {
+  Spoiled vae("checkpoint-vae/vae.safetensors");
+  std::erase_if(vae.file.tensors, [](const auto& one) {
+    return one.first.starts_with("decoder.up.1.");
+  });
+  vae.is("checkpoint.block-missing");
+}
+
 TEST_CASE("parts of two families") {
   Spoiled latents(kSd1);
   latents.file.reshape("first_stage_model.decoder.conv_in.weight",
@@ -122,4 +176,16 @@ TEST_CASE("metadata against contents") {
   Spoiled velocity(kSd1);
   velocity.file.tensors["v_pred"] = {DType::f32, {1}, std::string(4, '\0')};
   velocity.is("checkpoint.metadata");  // it says epsilon
+}
+
+TEST_CASE("a prediction that only the metadata names") {
+  Spoiled velocity(kSd1);
+  velocity.file.metadata["modelspec.prediction_type"] = "v";
+  velocity.file.save();
+  CHECK(all_of(headers(velocity.copy.path)).find("checkpoint.prediction") !=
+        std::string::npos);
+  velocity.file.tensors["v_pred"] = {DType::f32, {1}, std::string(4, '\0')};
+  velocity.file.save();
+  CHECK(all_of(headers(velocity.copy.path)).find("checkpoint.prediction") ==
+        std::string::npos);
 }

@@ -1,7 +1,10 @@
 // GGUFs that are no language model.
 
 #include <functional>
+#include <string>
+#include <vector>
 
+#include "assay/check/vocabulary.h"
 #include "assay/formats/gguf.h"
 
 #include "sound_copy.h"
@@ -109,4 +112,23 @@ TEST_CASE("an importance matrix without its counts") {
   SoundCopy copy("imatrix/imatrix.gguf");
   rewrite(copy.path, [](GgufMetadata&) {}, "blk.1.attn_q.weight.counts");
   names(copy, "imatrix.incomplete");
+}
+
+TEST_CASE("a vocabulary of pairs needs its merges, and how text is split") {
+  GgufMetadata keys;
+  auto ids = [&] {
+    std::vector<std::string> found;
+    for (const auto& finding : rules::gguf_vocabulary(keys, "model.gguf")) {
+      found.push_back(finding.id);
+    }
+    return found;
+  };
+  keys.set("tokenizer.ggml.model", gguf_text("llama"));
+  CHECK(ids().empty());  // SentencePiece's merges follow from the scores
+  keys.set("tokenizer.ggml.model", gguf_text("gpt2"));
+  CHECK(ids() == std::vector<std::string>{"tokenizer.pre-assumed",
+                                          "tokenizer.malformed"});
+  keys.set("tokenizer.ggml.pre", gguf_text("llama-bpe"));
+  keys.set("tokenizer.ggml.merges", gguf_texts({"a b"}));
+  CHECK(ids().empty());
 }

@@ -444,6 +444,22 @@ TEST_CASE("one tensor of another width is the tensor's fault") {
         "vision_tower.encoder.layers.1.mlp.fc1.bias");
 }
 
+TEST_CASE("tensors that a family may lack are there together or not at all") {
+  for (auto [model, tensor] :
+       {std::pair("internvl",
+                  "vision_tower.encoder.layer.1.attention.k_proj.bias"),
+        std::pair("mllama",
+                  "language_model.model.layers.0.self_attn.v_proj.weight"),
+        std::pair("llava", "multi_modal_projector.linear_2.bias")}) {
+    CAPTURE(tensor);
+    SoundCopy copy(model);
+    Weights weights(copy.path / "model.safetensors");
+    REQUIRE(weights.tensors.erase(tensor) == 1);
+    weights.save();
+    names(copy.path, "tensor.missing");
+  }
+}
+
 TEST_CASE("a projector of another model") {
   SoundCopy copy("llava");
   Weights weights(copy.path / "model.safetensors");

@@ -6,11 +6,12 @@ import kinds_gguf
 import kinds_images
 import kinds_language
 import kinds_quantized
+import kinds_vision
 from files import link_tree
 from sound import SOUND
 
 Kind = collections.namedtuple("Kind", "area name model plant ids mode")
-PARTS = (kinds_language, kinds_quantized, kinds_gguf, kinds_images, kinds_adapters)
+PARTS = (kinds_language, kinds_quantized, kinds_gguf, kinds_images, kinds_vision, kinds_adapters)
 
 
 def all_kinds():

@@ -177,7 +177,7 @@ CHECKPOINTS = [
     ("tensor of the VAE missing", "checkpoint-sd1", weights(dropped("first_stage_model.decoder.conv_in.bias"), X), ["checkpoint.tensor-missing"]),
     ("tensor of the encoder missing", "checkpoint-sd1", weights(dropped("layers.0.mlp.fc1.bias"), X), ["checkpoint.tensor-missing"]),
     ("metadata of another model", "checkpoint-sd1", weights(lambda m: put(m.metadata, "modelspec.architecture", "stable-diffusion-xl-v1-base"), X), ["checkpoint.metadata"]),
-    ("prediction of another model", "checkpoint-sd1", weights(lambda m: put(m.metadata, "modelspec.prediction_type", "v"), X), ["checkpoint.metadata"]),
+    ("prediction of another model", "checkpoint-sd1", weights(lambda m: put(m.metadata, "modelspec.prediction_type", "v"), X), ["checkpoint.prediction"]),
     ("VAE of another model", "checkpoint-sd1", weights(reshaped("first_stage_model.decoder.conv_in.weight", [4, 16, 3, 3]), X), ["checkpoint.disagreement"]),
     ("encoder of another model", "checkpoint-sd1", weights(lambda m: [m.resize(n, [16, 24] if m.header[n][1][0] == 16 else [m.header[n][1][0], 24])
      for n in m.header if n.endswith("attn2.to_k.weight") or n.endswith("attn2.to_v.weight")], X), ["checkpoint.disagreement"]),

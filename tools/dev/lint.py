@@ -45,7 +45,7 @@ TENSOR_NAME = re.compile(
 NAMING_FILES = [SOURCE / name for name in (
     "check/adapter_base.cpp", "check/adapter_layouts.cpp",
     "check/adapter_targets.cpp", "check/against.cpp", "check/checkpoint.cpp",
-    "check/checkpoint_sizes.cpp", "check/component_tensors.cpp",
+    "check/checkpoint_parts.cpp", "check/checkpoint_sizes.cpp", "check/component_tensors.cpp",
     "check/component_tensors_transformer.cpp",
     "check/gguf_kinds.cpp", "check/vision_declarations.cpp",
     "check/vision_shapes.cpp", "check/vision_tokens.cpp",

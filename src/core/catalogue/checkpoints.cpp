@@ -43,6 +43,15 @@ constexpr std::array kCheckpointsEntries = {
                    "Usual for files meant for a folder of parts (UNet or "
                    "transformer only).",
                    "Load it beside the VAE and text encoders of its family."},
+    CatalogueEntry{
+        "checkpoint.prediction",
+        note,
+        "The metadata names a prediction that the family is not published with",
+        "The model was trained on to predict something else, or the metadata "
+        "was copied from another file. Weights do not tell which; programs "
+        "that go by the family take it for noise.",
+        "Set the prediction by hand where pictures come out grey or burnt, "
+        "or correct the metadata."},
     CatalogueEntry{"checkpoint.tensor-missing",
                    error,
                    "A part of a checkpoint lacks a tensor",

@@ -254,7 +254,8 @@ TEST_CASE("mlx-lm's config against the tensors") {
   // The last layers are those that mlx-lm adapts: of two, the second.
   SoundCopy last("mlx-dora");
   last.set(kConfig, "num_layers", 1);
-  CHECK(!has(on_base(last.path, sound("llama")), "adapter.target-unlisted"));
+  CHECK(!adapter_has(on_base(last.path, sound("llama")),
+                     "adapter.target-unlisted"));
   Weights moved(last.path / "adapters.safetensors");
   const auto names_before = moved.tensors;
   for (const auto& [name, tensor] : names_before) {
@@ -263,7 +264,8 @@ TEST_CASE("mlx-lm's config against the tensors") {
   }
   moved.save();
   is_sound(last.path);
-  CHECK(has(on_base(last.path, sound("llama")), "adapter.target-unlisted"));
+  CHECK(adapter_has(on_base(last.path, sound("llama")),
+                    "adapter.target-unlisted"));
 }
 
 TEST_CASE("kohya's metadata and alphas, diffusers' metadata") {

@@ -115,9 +115,9 @@ TEST_CASE("cores of convolutions have both ranks") {
                  {"lora_unet_m.hada_w2_b", {2, 6}},
                  {"lora_unet_m.hada_t1", {2, 2, 3, 3}},
                  {"lora_unet_m.hada_t2", {2, 2, 3, 3}}};
-  CHECK(!has(pairs_of(loha), "adapter.rank-mismatch"));
+  CHECK(!layout_has(pairs_of(loha), "adapter.rank-mismatch"));
   loha["lora_unet_m.hada_t1"] = {4, 2, 3, 3};
-  CHECK(has(pairs_of(loha), "adapter.rank-mismatch"));
+  CHECK(layout_has(pairs_of(loha), "adapter.rank-mismatch"));
   Shapes lokr = {{"lora_unet_m.lokr_w1", {4, 2}},
                  {"lora_unet_m.lokr_w2_a", {3, 16}},
                  {"lora_unet_m.lokr_w2_b", {3, 32}},
@@ -126,10 +126,10 @@ TEST_CASE("cores of convolutions have both ranks") {
   CHECK(size_of(lokr) == std::pair<int64_t, int64_t>(64, 64));
   CHECK(pairs_of(lokr).size() == 1);  // which method it is
   lokr["lora_unet_m.lokr_t2"] = {3, 2, 3, 3};
-  CHECK(has(pairs_of(lokr), "adapter.rank-mismatch"));
+  CHECK(layout_has(pairs_of(lokr), "adapter.rank-mismatch"));
   lokr["lora_unet_m.lokr_t2"] = {3, 3, 3, 3};
   lokr["lora_unet_m.dora_scale"] = {63, 1, 1, 1};
-  CHECK(has(pairs_of(lokr), "adapter.dora"));
+  CHECK(layout_has(pairs_of(lokr), "adapter.dora"));
 }
 
 TEST_CASE("a magnitude has one value an output") {
@@ -139,14 +139,14 @@ TEST_CASE("a magnitude has one value an output") {
                  {kName + "lora_magnitude_vector.weight", {64}}};
   CHECK(pairs_of(wide).empty());
   wide[kName + "lora_magnitude_vector.weight"] = {32};
-  CHECK(has(pairs_of(wide), "adapter.dora"));
+  CHECK(layout_has(pairs_of(wide), "adapter.dora"));
   // LyCORIS along the inputs; kohya's own along the outputs.
   Shapes turned = {{"lora_unet_m.lora_down.weight", {4, 32}},
                    {"lora_unet_m.lora_up.weight", {64, 4}},
                    {"lora_unet_m.dora_scale", {1, 32}}};
-  CHECK(!has(pairs_of(turned), "adapter.dora"));
+  CHECK(!layout_has(pairs_of(turned), "adapter.dora"));
   turned["lora_unet_m.dora_scale"] = {32, 1};
-  CHECK(has(pairs_of(turned), "adapter.dora"));
+  CHECK(layout_has(pairs_of(turned), "adapter.dora"));
 }
 
 namespace {
@@ -250,7 +250,7 @@ TEST_CASE("adapters of Stable Diffusion 1 on its single file") {
         detail);
     CAPTURE(detail);
     CHECK(detail.starts_with("28 of 28"));
-    CHECK(!has(findings, "adapter.base-target"));
+    CHECK(!layout_has(findings, "adapter.base-target"));
   }
 }
 
@@ -345,10 +345,10 @@ TEST_CASE("FLUX's original names join what diffusers has apart") {
   CHECK(detail == "13 of 13 modules");
   auto broken = kohya_flux();
   add_kohya(broken, "double_blocks_0_img_attn_qkv", {3072, 3072});
-  CHECK(has(on_modules(broken, base, detail), "adapter.base-shape"));
+  CHECK(layout_has(on_modules(broken, base, detail), "adapter.base-shape"));
   broken = kohya_flux();
   add_kohya(broken, "double_blocks_1_img_attn_qkv", {9216, 3072});
-  CHECK(has(on_modules(broken, base, detail), "adapter.base-target"));
+  CHECK(layout_has(on_modules(broken, base, detail), "adapter.base-target"));
   // XLabs: (src/flux/modules/layers.py), queries, keys and values of linear1.
   Shapes xlabs;
   auto add = [&](const char* name, int64_t out, int64_t in) {
@@ -379,7 +379,7 @@ TEST_CASE("names of a layout that the base has not are no defect") {
   CHECK(on_modules(shapes, modules, detail).empty());
   CHECK(detail.find("diffusers") != std::string::npos);
   // The same name on another transformer is one.
-  CHECK(has(on_modules(shapes, sdxl(), detail), "adapter.base-target"));
+  CHECK(layout_has(on_modules(shapes, sdxl(), detail), "adapter.base-target"));
 }
 
 TEST_CASE("Stable Diffusion 3 and Lumina 2 have their original names too") {
@@ -461,7 +461,7 @@ TEST_CASE("as deep as Lumina and PixArt were published") {
   };
   auto deep = [](const Shapes& shapes) {
     ShapesFile file(shapes);
-    return !has(headers(file.path).findings, "checkpoint.depth");
+    return !layout_has(headers(file.path).findings, "checkpoint.depth");
   };
   Shapes lumina = {{"cap_embedder.0.weight", {1}},
                    {"cap_embedder.1.weight", {2304, 1}},

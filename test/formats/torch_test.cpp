@@ -92,12 +92,12 @@ struct RawTensor {
   }
 };
 
-TorchTensors parse_torch(std::string_view bytes) {
+TorchTensors torch_tensors(std::string_view bytes) {
   return parse_torch(bytes_of(bytes), "test");
 }
 
 std::string torch_refusal(std::string_view bytes) {
-  return finding_of([&] { parse_torch(bytes); }).id;
+  return finding_of([&] { torch_tensors(bytes); }).id;
 }
 
 }  // namespace
@@ -150,7 +150,7 @@ TEST_CASE("kinds of tensors that have no equal are named, the others read") {
 }
 
 TEST_CASE("a view within its storage is read, one outside is refused") {
-  CHECK(parse_torch(RawTensor().file(24)).tensors.size() == 1);
+  CHECK(torch_tensors(RawTensor().file(24)).tensors.size() == 1);
   auto spoiled = [](auto change) {
     RawTensor tensor;
     change(tensor);

@@ -1,6 +1,11 @@
 #include "assay/diagnose/troubleshoot.h"
 
+#include <algorithm>
+#include <iterator>
+#include <span>
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "assay/cli/arguments.h"
@@ -16,6 +21,51 @@ Style style_of(Weight weight) {
                                     : Style::dim;
 }
 
+bool is_same_cause(const Suspect& a, const Suspect& b) {
+  return a.finding.id == b.finding.id && a.weight == b.weight;
+}
+
+/** Where else it was found; a wrong width shows in every layer. */
+std::string elsewhere_of(std::span<const Suspect> same) {
+  constexpr size_t kShown = 3;
+  std::vector<std::string> places;
+  for (const auto& one : same.first(std::min(kShown, same.size()))) {
+    places.push_back(printable(one.finding.where));
+  }
+  return fmt::format("{} more: {}{}",
+                     same.size(),
+                     fmt::join(places, ", "),
+                     same.size() > kShown ? ", ..." : "");
+}
+
+// One entry a cause, where its first suspect stands.
+void print_suspects(const std::vector<Suspect>& suspects, Output& output) {
+  size_t rank = 0;
+  for (auto at = suspects.begin(); at != suspects.end(); ++at) {
+    auto same = [&](const Suspect& other) { return is_same_cause(*at, other); };
+    if (std::any_of(suspects.begin(), at, same)) {
+      continue;
+    }
+    std::vector<Suspect> others;
+    std::copy_if(
+        std::next(at), suspects.end(), std::back_inserter(others), same);
+    output.print(
+        fmt::format("{}. {}: {}\n",
+                    ++rank,
+                    output.styled(style_of(at->weight), name(at->weight)),
+                    to_line(at->finding)));
+    if (!others.empty()) {
+      output.print(fmt::format("   {}\n", elsewhere_of(others)));
+    }
+    if (at->weight != Weight::may_add) {
+      output.print(fmt::format("   {}\n   {}\n   next: {}\n",
+                               at->finding.cause,
+                               at->finding.remedy,
+                               at->next));
+    }
+  }
+}
+
 void print_troubleshoot(const Diagnosis& diagnosis, Output& output) {
   output.heading(
       fmt::format("{}: {}", diagnosis.path.string(), name(diagnosis.symptom)));
@@ -26,21 +76,7 @@ void print_troubleshoot(const Diagnosis& diagnosis, Output& output) {
                              stage.seconds,
                              stage.detail));
   }
-  size_t rank = 0;
-  for (const auto& one : diagnosis.suspects) {
-    output.print(
-        fmt::format("{}. {}: {}\n",
-                    ++rank,
-                    output.styled(style_of(one.weight), name(one.weight)),
-                    to_line(one.finding)));
-    if (one.weight == Weight::may_add) {
-      continue;
-    }
-    output.print(fmt::format("   {}\n   {}\n   next: {}\n",
-                             one.finding.cause,
-                             one.finding.remedy,
-                             one.next));
-  }
+  print_suspects(diagnosis.suspects, output);
   for (const auto& what : diagnosis.ruled_out) {
     output.print(fmt::format("ruled out: {}\n", what));
   }

@@ -230,7 +230,7 @@ std::string_view fact(const Facts& facts, std::string_view name) {
   return found == facts.end() ? std::string_view() : found->second;
 }
 
-std::string to_text(const Facts& facts, std::string_view between) {
+std::string joined_facts(const Facts& facts, std::string_view between) {
   std::string text;
   for (const auto& [key, value] : facts) {
     text += fmt::format("{}{} {}", text.empty() ? "" : between, key, value);

@@ -154,11 +154,11 @@ Passage passage_of(const Run& run) {
     passage.text +=
         fmt::format("; {} {}", value.what, figure(value.value, value.unit));
     if (!value.settings.empty()) {
-      passage.text += fmt::format(" ({})", to_text(value.settings, ", "));
+      passage.text += fmt::format(" ({})", joined_facts(value.settings, ", "));
     }
   }
-  for (const auto& part : {to_text(run.settings, "; "),
-                           to_text(run.conditions, "; "),
+  for (const auto& part : {joined_facts(run.settings, "; "),
+                           joined_facts(run.conditions, "; "),
                            run.model.path,
                            run.command}) {
     passage.text += (part.empty() ? "" : "; ") + part;

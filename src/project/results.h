@@ -27,7 +27,7 @@ using Facts = std::vector<std::pair<std::string, std::string>>;
 std::string_view fact(const Facts& facts, std::string_view name);
 
 /** "name value" for each, with `between` between them. */
-std::string to_text(const Facts& facts, std::string_view between);
+std::string joined_facts(const Facts& facts, std::string_view between);
 
 /** What was measured. */
 struct ModelIdentity {

@@ -52,8 +52,8 @@ std::string row(const Point& point) {
       markdown_cell(figure(point.value->value, point.value->unit)),
       markdown_cell(spread_text(*point.value)),
       markdown_cell(change_text(point)),
-      markdown_cell(to_text(settings, "; ")),
-      markdown_cell(to_text(run.conditions, "; ")),
+      markdown_cell(joined_facts(settings, "; ")),
+      markdown_cell(joined_facts(run.conditions, "; ")),
       run.command.empty() ? "" : markdown_code(run.command),
       markdown_cell(fmt::format("{} {}", run.time.substr(0, 10), run.id)));
 }

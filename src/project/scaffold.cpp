@@ -63,10 +63,10 @@ void write_memory(Store& store, const Memory& memory) {
   for (const auto& [path, hash] : memory.files) {
     files[path] = hash;
   }
-  auto text = assay::to_text(Json{{"format", 1},
-                                  {"kind", memory.kind},
-                                  {"name", memory.name},
-                                  {"files", std::move(files)}});
+  auto text = to_text(Json{{"format", 1},
+                           {"kind", memory.kind},
+                           {"name", memory.name},
+                           {"files", std::move(files)}});
   store.rewrite(kTemplatesFile, [&](const std::string&) { return text; });
 }
 

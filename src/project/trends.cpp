@@ -287,8 +287,8 @@ std::string label(const Point& point) {
   auto text = fmt::format("{}: {}",
                           model.name.empty() ? model.path : model.name,
                           point.value->what);
-  auto settings = to_text(point.run->settings, ", ");
-  auto own = to_text(point.value->settings, ", ");
+  auto settings = joined_facts(point.run->settings, ", ");
+  auto own = joined_facts(point.value->settings, ", ");
   settings += (settings.empty() || own.empty() ? "" : ", ") + own;
   return settings.empty() ? text : fmt::format("{} ({})", text, settings);
 }

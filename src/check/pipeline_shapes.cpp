@@ -207,7 +207,7 @@ std::optional<int64_t> stated_count(const Component& component,
               : component.size(field);
 }
 
-/** What is said and shown_shape otherwise. */
+/** What is said and shown otherwise. */
 bool differ(const ShownSize& size) {
   return size.says && size.shows && *size.says != *size.shows;
 }

@@ -158,7 +158,8 @@ Attention::Qkv Attention::project(const array& x) const {
 
 Attention::Qkv Attention::project_heads(const array& x) const {
   bool whole = config_.qk_norm == AttentionConfig::Norm::whole;
-  bool one_node = x.shape(1) == 1 && !qkv_ && !q_->bias && !whole;
+  bool one_node =
+      x.shape(1) == 1 && !qkv_ && !q_->bias && !k_->bias && !v_->bias && !whole;
   if (one_node) {  // a single position: heads need no exchange
     const kernels::Weight* weights[] = {
         &*q_->weight.value, &*k_->weight.value, &*v_->weight.value};

@@ -222,6 +222,57 @@ std::vector<EnvironmentTool> find_environment_tools() {
   return tools;
 }
 
+namespace {
+
+std::string first_word(const fs::path& file) {
+  std::ifstream stream(file);
+  std::string word;
+  stream >> word;
+  return word;
+}
+
+// The version that pyenv's shims stand for, by its rules (pyenv 2.3,
+// COMMANDS.md, `pyenv version`): $PYENV_VERSION, the nearest .python-version,
+// the file `version` beside the shims.
+std::string pyenv_version(const fs::path& root) {
+  auto named = variable("PYENV_VERSION");
+  if (!named.empty()) {
+    return named.substr(0, named.find(':'));
+  }
+  std::error_code error;
+  for (auto at = fs::current_path(error); !error; at = at.parent_path()) {
+    if (auto word = first_word(at / ".python-version"); !word.empty()) {
+      return word;
+    }
+    if (at == at.parent_path()) {
+      break;
+    }
+  }
+  return first_word(root / "version");
+}
+
+// A shim is a script that looks for the interpreter; nothing where the program
+// is none, or stands for one that is not there.
+std::optional<Interpreter> behind_shim(const fs::path& program) {
+  auto root = program.parent_path().parent_path();
+  std::error_code error;
+  bool shim = program.parent_path().filename() == "shims" &&
+              fs::is_directory(root / "versions", error);
+  auto version = shim ? pyenv_version(root) : std::string();
+  bool plain = !version.empty() && version != "." && version != ".." &&
+               version.find('/') == std::string::npos;
+  auto found =
+      plain ? interpreter_at(root / "versions" / version) : std::nullopt;
+  // No environment of the project's own, but for one that conda made.
+  if (found && found->kind != "conda" &&
+      !fs::exists(found->prefix / "pyvenv.cfg", error)) {
+    found->kind = "system";
+  }
+  return found;
+}
+
+}  // namespace
+
 std::optional<Interpreter> active_interpreter() {
   for (const auto* name : {"VIRTUAL_ENV", "CONDA_PREFIX"}) {
     auto prefix = fs::path(variable(name));
@@ -245,7 +296,13 @@ std::optional<Interpreter> active_interpreter() {
         return found;
       }
     }
-    return Interpreter{path, prefix, "system", ""};
+    if (auto found = behind_shim(path)) {
+      return found;
+    }
+    // /bin may be a link to /usr/bin, and the program one to python3.12.
+    auto real = fs::canonical(path, error);
+    return Interpreter{
+        path, error ? prefix : real.parent_path().parent_path(), "system", ""};
   }
   return {};
 }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "assay/core/file.h"
 #include "assay/core/platform_process.h"
 #include "assay/project/environment.h"
 #include "assay/project/environment_file.h"
@@ -18,6 +19,7 @@ namespace {
 using Words = std::vector<std::string>;
 
 constexpr auto kLimit = std::chrono::minutes(30);
+constexpr std::string_view kPinnedFile = "requirements.txt";  // in .assay
 
 bool is_conda(std::string_view tool) {
   return tool == "micromamba" || tool == "mamba" || tool == "conda";
@@ -113,13 +115,38 @@ void make_conda(const EnvironmentTool& tool,
                                                file});
 }
 
+// "-r requirements.txt", and what was recorded with its versions: conda reads
+// those out of environment.yml by itself.
+Words requirement_options(const Store& store) {
+  Words words;
+  if (store.exists(kRequirementsFile)) {
+    words = {"-r", std::string(kRequirementsFile)};
+  }
+  auto pinned = pinned_requirements(store.read(kEnvironmentFile).value_or(""));
+  if (!pinned.empty()) {
+    std::string text;
+    for (const auto& line : pinned) {
+      text += line + "\n";
+    }
+    write_text(store.notes() / kPinnedFile, text);
+    words.insert(words.end(),
+                 {"-r", fmt::format("{}/{}", kNotesFolder, kPinnedFile)});
+  }
+  return words;
+}
+
 void make_venv(const Store& store,
                const EnvironmentTool& tool,
                const fs::path& prefix,
                const Runner& runner) {
   auto python = (prefix / "bin" / "python").string();
-  auto requirements = std::string(kRequirementsFile);
-  bool listed = store.exists(kRequirementsFile);
+  auto listed = requirement_options(store);
+  auto install = [&](Words words) {
+    if (!listed.empty()) {
+      words.insert(words.end(), listed.begin(), listed.end());
+      runner.run(words);
+    }
+  };
   if (tool.name == "uv") {
     auto version = wanted_python(store.read(kEnvironmentFile).value_or(""));
     auto words = Words{tool.path, "venv", prefix};
@@ -127,27 +154,11 @@ void make_venv(const Store& store,
       words.insert(words.end(), {"--python", version});
     }
     runner.run(words);
-    if (listed) {
-      runner.run({tool.path,
-                  "pip",
-                  "install",
-                  "--python",
-                  python,
-                  "-r",
-                  requirements});
-    }
+    install({tool.path, "pip", "install", "--python", python});
     return;
   }
   runner.run({base_python(tool, runner), "-m", "venv", prefix});
-  if (listed) {
-    runner.run({python,
-                "-m",
-                "pip",
-                "install",
-                "--disable-pip-version-check",
-                "-r",
-                requirements});
-  }
+  install({python, "-m", "pip", "install", "--disable-pip-version-check"});
 }
 
 }  // namespace

@@ -329,4 +329,27 @@ std::string wanted_python(std::string_view text) {
   return {};
 }
 
+std::vector<std::string> pinned_requirements(const std::string& text) {
+  std::vector<std::string> pinned;
+  try {
+    Text file(text);
+    for (auto line : file.lists().pip_items) {
+      auto own = file.document().line(line);
+      auto entry = read_entry(own);
+      auto version =
+          entry ? own.substr(entry->extras_end, entry->end - entry->extras_end)
+                : std::string_view();
+      bool one = version.starts_with("==") &&
+                 version.find_first_of(",* ") == std::string_view::npos;
+      if (one) {
+        pinned.emplace_back(
+            own.substr(entry->begin, entry->end - entry->begin));
+      }
+    }
+  } catch (const Error&) {
+    return {};
+  }
+  return pinned;
+}
+
 }  // namespace assay::project

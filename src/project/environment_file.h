@@ -16,6 +16,10 @@ std::string with_versions(const std::string& text, const Installed& installed);
 /** The version that `- python=3.12` asks for; empty: none. */
 std::string wanted_python(std::string_view text);
 
+/** The items below `- pip:` that one version is set for: "name[extra]==1.0".
+ * None where with_versions would refuse the file. */
+std::vector<std::string> pinned_requirements(const std::string& text);
+
 /** Names of packages compare without case and with "-", "_", "." alike. */
 std::string package_key(std::string_view name);
 

@@ -26,10 +26,15 @@ bool is_own_document(const std::string& path) {
 }
 
 TaskMark mark_of(const TaskView& view) {
-  return {view.task.id,
-          view.task.text,
-          view.task.state,
-          view.section.empty() ? "" : view.section.back()};
+  return {.id = view.task.id,
+          .text = view.task.text,
+          .state = view.task.state,
+          .section = view.section.empty() ? "" : view.section.back()};
+}
+
+std::string finished_text(const TaskMark& task, TaskState state) {
+  return (state == TaskState::dropped ? "Dropped: " : "") +
+         with_id(task.text, task.id);
 }
 
 void report_tasks(const SessionMark& before,
@@ -59,8 +64,14 @@ void report_tasks(const SessionMark& before,
     }
   }
   for (const auto& task : before.tasks) {
-    if (unfinished(task.state) && !here.contains(task.id)) {
+    if (!unfinished(task.state) || here.contains(task.id)) {
+      continue;
+    }
+    // One that was seen finished may be tidied away.
+    if (unfinished(task.last_seen())) {
       report.lost.push_back(task);
+    } else {
+      report.completed.push_back(finished_text(task, task.last_seen()));
     }
   }
 }
@@ -102,30 +113,56 @@ void report_passed(const Store& store,
     known.insert(view.task.id);
   }
   auto document = Document(added, std::string(kTasksFile));
+  std::map<std::string, TaskState> finished;
   for (const auto& task : document.tasks()) {
     if (!unfinished(task.state)) {
-      known.insert(task.id);
+      finished.try_emplace(task.id, task.state);
     }
   }
+  std::erase_if(report.lost, [&](const TaskMark& task) {
+    auto ended = finished.find(task.id);
+    if (ended != finished.end()) {
+      report.completed.push_back(finished_text(task, ended->second));
+    }
+    return ended != finished.end();
+  });
   for (const auto& task : document.tasks()) {
-    if (known.insert(task.id).second) {
-      report.lost.push_back({task.id, task.text, task.state, ""});
+    if (!finished.contains(task.id) && known.insert(task.id).second) {
+      report.lost.push_back({.id = task.id,
+                             .text = task.text,
+                             .state = task.state,
+                             .section = ""});
     }
   }
 }
 
-bool add_new_tasks(SessionMark& mark, const std::vector<TaskView>& tasks) {
-  std::set<std::string> known;
-  for (const auto& task : mark.tasks) {
-    known.insert(task.id);
+// True where the mark has changed.
+bool see_tasks(SessionMark& mark, const std::vector<TaskView>& tasks) {
+  std::map<std::string, TaskState> here;
+  for (const auto& view : tasks) {
+    // Of two tasks with one text the unfinished one counts.
+    auto [entry, fresh] = here.try_emplace(view.task.id, view.task.state);
+    if (!fresh && unfinished(view.task.state)) {
+      entry->second = view.task.state;
+    }
   }
-  auto before = known.size();
+  bool changed = false;
+  std::set<std::string> known;
+  for (auto& task : mark.tasks) {
+    known.insert(task.id);
+    auto now = here.find(task.id);
+    if (now != here.end() && now->second != task.last_seen()) {
+      task.later = now->second;
+      changed = true;
+    }
+  }
   for (const auto& view : tasks) {
     if (unfinished(view.task.state) && known.insert(view.task.id).second) {
       mark.tasks.push_back(mark_of(view));
+      changed = true;
     }
   }
-  return known.size() > before;
+  return changed;
 }
 
 void report_learned(const SessionMark& before,
@@ -276,7 +313,7 @@ SessionStart start_session(Store& store) {
   if (!notes.open) {
     notes.open = mark_project(project, std::move(tree));
     write_notes(store, notes);
-  } else if (add_new_tasks(*notes.open, project.tasks)) {
+  } else if (see_tasks(*notes.open, project.tasks)) {
     write_notes(store, notes);
   }
   start.since = notes.open->at;
@@ -286,7 +323,7 @@ SessionStart start_session(Store& store) {
 void note_tasks(Store& store) {
   auto guard = Store::Guard(store);
   auto notes = read_notes(store);
-  if (notes.open && add_new_tasks(*notes.open, list_tasks(store))) {
+  if (notes.open && see_tasks(*notes.open, list_tasks(store))) {
     write_notes(store, notes);
   }
 }
@@ -328,8 +365,9 @@ std::vector<std::string> block_lines(const SessionReport& report) {
 Json to_json(const SessionReport& report) {
   auto lost = Json::array();
   for (const auto& task : report.lost) {
-    lost.push_back(
-        {{"id", task.id}, {"text", task.text}, {"state", name(task.state)}});
+    lost.push_back({{"id", task.id},
+                    {"text", task.text},
+                    {"state", name(task.last_seen())}});
   }
   return {{"since", report.since},
           {"at", report.at},

@@ -27,6 +27,10 @@ struct TaskMark {
   std::string id, text;
   TaskState state = TaskState::open;
   std::string section;  ///< the innermost heading above it
+  /** The state it was last seen in, where that is another one. */
+  std::optional<TaskState> later = {};
+
+  TaskState last_seen() const { return later.value_or(state); }
 };
 
 /** A project as it was at a moment. */
@@ -60,15 +64,17 @@ struct SessionStart {
  * that it is. */
 SessionStart start_session(Store& store);
 
-/** Remembers the unfinished tasks that have come since the session began, so
- * that none goes unnoticed. Changes nothing where no session is open. */
+/** Remembers the unfinished tasks that have come since the session began, and
+ * what became of the others, so that none goes unnoticed. Changes nothing where
+ * no session is open. add_task and set_task call it. Throws Error
+ * session.unreadable. */
 void note_tasks(Store& store);
 
 /** What became of things since the session began. */
 struct SessionReport {
   std::string since, at;
   std::vector<std::string> completed, in_progress, next;
-  /** Unfinished then, or when they were last seen (by a start or a status
+  /** Unfinished when they were last seen (by the start, a task verb or a status
    * since, or in a commit), and gone now. */
   std::vector<TaskMark> lost;
 };

@@ -35,7 +35,7 @@ void put_back(Store& store, const TaskMark& task) {
   auto same =
       std::ranges::count(document.headings(), task.section, &Heading::title);
   auto added = add_task(store, task.text, same == 1 ? task.section : "");
-  if (task.state == TaskState::started) {
+  if (task.last_seen() == TaskState::started) {
     set_task(store,
              fmt::format("{}:{}", kTasksFile, added.line),
              TaskState::started);

@@ -12,7 +12,8 @@
 namespace assay::project {
 namespace {
 
-std::optional<TaskState> state_of(std::string_view text) {
+TaskState state_of(const Json& json) {
+  auto text = json.get<std::string>();
   for (auto state : {TaskState::open,
                      TaskState::started,
                      TaskState::done,
@@ -21,13 +22,16 @@ std::optional<TaskState> state_of(std::string_view text) {
       return state;
     }
   }
-  return {};
+  fail("session.unreadable", std::string(kSessionFile), "a task's state", text);
 }
 
 Json marks_json(const SessionMark& mark) {
   auto tasks = Json::array();
   for (const auto& task : mark.tasks) {
     tasks.push_back({task.id, name(task.state), task.section, task.text});
+    if (task.later) {
+      tasks.back().push_back(name(*task.later));
+    }
   }
   return {{"at", mark.at},
           {"tasks", std::move(tasks)},
@@ -41,17 +45,14 @@ SessionMark mark_from(const Json& json) {
   SessionMark mark;
   mark.at = json.at("at").get<std::string>();
   for (const auto& entry : json.at("tasks")) {
-    auto state = state_of(entry.at(1).get<std::string>());
-    if (!state) {
-      fail("session.unreadable",
-           std::string(kSessionFile),
-           "a task's state",
-           entry.at(1).get<std::string>());
+    TaskMark task{.id = entry.at(0).get<std::string>(),
+                  .text = entry.at(3).get<std::string>(),
+                  .state = state_of(entry.at(1)),
+                  .section = entry.at(2).get<std::string>()};
+    if (entry.size() > 4) {
+      task.later = state_of(entry.at(4));
     }
-    mark.tasks.push_back({entry.at(0).get<std::string>(),
-                          entry.at(3).get<std::string>(),
-                          *state,
-                          entry.at(2).get<std::string>()});
+    mark.tasks.push_back(std::move(task));
   }
   json.at("decisions").get_to(mark.decisions);
   json.at("learnings").get_to(mark.learnings);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "assay/core/finding.h"
+#include "assay/project/session.h"
 
 namespace assay::project {
 namespace {
@@ -200,6 +201,18 @@ size_t insert_task(Document& document, size_t place, std::string line) {
   return place + (spaced ? 1 : 0);
 }
 
+// The session's notes are no part of the task: where they cannot be read, the
+// next verb of a session says so.
+void remember_tasks(Store& store) {
+  try {
+    note_tasks(store);
+  } catch (const Error& error) {
+    if (error.finding().id != "session.unreadable") {
+      throw;
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<TaskView> list_tasks(const Store& store) {
@@ -216,6 +229,7 @@ TaskView add_task(Store& store, std::string_view text, std::string_view under) {
   if (line.empty()) {
     fail("project.empty", std::string(kTasksFile), "a task's text", "nothing");
   }
+  auto guard = Store::Guard(store);
   TaskView added;
   store.edit(kTasksFile, [&](Document& document) {
     auto same = tasks_where(document, [&](const Task& task) {
@@ -234,6 +248,7 @@ TaskView add_task(Store& store, std::string_view text, std::string_view under) {
     added = view_at(
         document, insert_task(document, place, fmt::format("- [ ] {}", line)));
   });
+  remember_tasks(store);
   return added;
 }
 
@@ -241,6 +256,7 @@ TaskView set_task(Store& store,
                   std::string_view which,
                   TaskState state,
                   std::string_view reason) {
+  auto guard = Store::Guard(store);
   TaskView changed;
   store.edit(kTasksFile, [&](Document& document) {
     auto task = find_task(document, which);
@@ -259,6 +275,7 @@ TaskView set_task(Store& store,
     }
     changed = view_at(document, task.line);
   });
+  remember_tasks(store);
   return changed;
 }
 

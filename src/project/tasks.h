@@ -29,7 +29,7 @@ std::vector<TaskView> list_tasks(const Store& store);
  * project.no-heading where there is none); by default after the last task of
  * the section that holds the first unfinished one, or under "Next", or at the
  * end. Error project.duplicate for a text that an unfinished task has, and
- * project.empty for none. */
+ * project.empty for none. A session that is open remembers it. */
 TaskView add_task(Store& store,
                   std::string_view text,
                   std::string_view under = {});

@@ -247,6 +247,18 @@ TEST_CASE("each tool is called as it wants to be") {
                     "{0}/.venv/bin/python -r requirements.txt\n",
                     root));
   CHECK(said.size() == 2);
+  // Recorded versions come back, not what is newest today.
+  machine.write("environment.yml",
+                "dependencies:\n  - python=3.12\n  - numpy=2.1.0\n  - pip:\n"
+                "      - -r requirements.txt\n      - Six[x]==1.16.0  # why\n"
+                "      - a>=1\n      - b==1.*\n      - c==1,<2\n");
+  create("");
+  CHECK(machine.log() ==
+        fmt::format("uv venv {0}/.venv --python 3.12\nuv pip install --python "
+                    "{0}/.venv/bin/python -r requirements.txt -r "
+                    ".assay/requirements.txt\n",
+                    root));
+  CHECK(machine.read(".assay/requirements.txt") == "Six[x]==1.16.0\n");
   make("conda");
   CHECK(create("").tool == "conda");
   CHECK(machine.log() ==
@@ -268,6 +280,41 @@ TEST_CASE("each tool is called as it wants to be") {
   CHECK(failure([&] { create("uv"); }) == "env.failed");
   CHECK(!fs::exists(machine.folder.path / ".venv"));
   CHECK(said.back().find("no network") != std::string::npos);
+}
+
+TEST_CASE("behind a shim of pyenv is the interpreter that it would run") {
+  Machine machine;
+  machine.environment("pyenv/versions/3.12.4", "[]");
+  fs::remove(machine.tools.path / "pyenv/versions/3.12.4/pyvenv.cfg");
+  machine.tool("pyenv/shims/python3", "exit 1\n");
+  auto shims = Variable("PATH", (machine.tools.path / "pyenv/shims").string());
+  auto unset = Variable("PYENV_VERSION", "");
+  auto active = [] { return active_interpreter().value(); };
+  CHECK(active().executable == machine.tools.path / "pyenv/shims/python3");
+  write_text(machine.tools.path / "pyenv/version", "3.12.4\n");
+  auto python = machine.tools.path / "pyenv/versions/3.12.4/bin/python";
+  CHECK(active().executable == python);
+  CHECK(active().kind == "system");
+  record_environment(machine.store);
+  CHECK(machine.read(".assay/python") == python.string() + "\n");
+  CHECK(environment_state(machine.store).findings.empty());
+  // A name out of a file leads nowhere else.
+  auto away = Variable("PYENV_VERSION", "../../one");
+  CHECK(active().executable == machine.tools.path / "pyenv/shims/python3");
+}
+
+TEST_CASE("a link on the PATH is the interpreter that it leads to") {
+  Machine machine;
+  machine.tool("real/bin/python3.12",
+               fmt::format("echo '{{\"executable\": \"x\", \"prefix\": "
+                           "\"{}\", \"version\": \"3.12.4\", "
+                           "\"packages\": []}}'\n",
+                           (machine.tools.path / "real").string()));
+  fs::create_symlink("real/bin", machine.tools.path / "bin");
+  fs::create_symlink("python3.12", machine.tools.path / "bin/python3");
+  auto path = Variable("PATH", (machine.tools.path / "bin").string());
+  record_environment(machine.store);
+  CHECK(environment_state(machine.store).findings.empty());
 }
 
 TEST_CASE("the Python of this machine makes and records an environment") {

@@ -238,6 +238,15 @@ TEST_CASE("a task that came and went between start and end is not missed") {
     project.write("TODO.md", kTodo);
     start_session(project.store);
   }
+  SUBCASE("added by a verb, removed by hand") {
+    add_task(project.store, "By hand");
+    project.write("TODO.md", kTodo);
+  }
+  SUBCASE("seen by a verb that changed another task") {
+    project.write("TODO.md", std::string(kTodo) + "\n- [ ] By hand\n");
+    set_task(project.store, "Write the paper", TaskState::started);
+    project.write("TODO.md", kTodo);
+  }
   auto report = session_report(project.store);
   REQUIRE(report.lost.size() == 1);
   CHECK(report.lost[0].text == "By hand");
@@ -245,6 +254,59 @@ TEST_CASE("a task that came and went between start and end is not missed") {
         "session.lost-task");
   end_session(project.store, {.keep = true, .diagnostics = {}});
   CHECK(holds(project.read("TODO.md"), "- [ ] By hand\n"));
+}
+
+TEST_CASE("a task that was finished may be tidied away, and counts as done") {
+  LoneProject project;
+  project.git({"init", "-q"});
+  project.write("TODO.md", kTodo);
+  project.git({"add", "."});
+  project.git({"commit", "-q", "-m", "first"});
+  start_session(project.store);
+  auto without = std::string(kTodo);
+  without.erase(without.find("- [/] Quantize"), 38);
+  std::string done = "Quantize the attention to 4 bit (";
+  SUBCASE("by a verb") {
+    set_task(project.store, "Quantize the attention", TaskState::done);
+  }
+  SUBCASE("by a verb that dropped it") {
+    set_task(project.store, "Quantize the attention", TaskState::dropped);
+    done = "Dropped: " + done;
+  }
+  SUBCASE("in a commit") {
+    project.write("TODO.md",
+                  without + "- [x] Quantize the attention to 4 bit\n");
+    project.git({"commit", "-q", "-a", "-m", "second"});
+  }
+  project.write("TODO.md", without);
+  auto report = session_report(project.store);
+  CHECK(report.lost.empty());
+  REQUIRE(!report.completed.empty());
+  CHECK(report.completed.front().starts_with(done));
+}
+
+TEST_CASE("a task that was taken up again is lost in the state it had last") {
+  LoneProject project;
+  project.write("TODO.md", kTodo);
+  start_session(project.store);
+  set_task(project.store, "Write the paper", TaskState::done);
+  set_task(project.store, "Write the paper", TaskState::started);
+  auto without = project.read("TODO.md");
+  without.erase(without.find("- [/] Write the paper"), 22);
+  project.write("TODO.md", without);
+  REQUIRE(session_report(project.store).lost.size() == 1);
+  end_session(project.store, {.keep = true, .diagnostics = {}});
+  CHECK(holds(project.read("TODO.md"), "- [/] Write the paper\n"));
+}
+
+TEST_CASE("notes that cannot be read keep no task from being added") {
+  LoneProject project;
+  project.write("TODO.md", kTodo);
+  start_session(project.store);
+  project.write(".assay/session.json", "{}");
+  CHECK(add_task(project.store, "b").task.text == "b");
+  CHECK(failure([&] { session_report(project.store); }) ==
+        "session.unreadable");
 }
 
 TEST_CASE("line endings and text around the block stay as they are") {

@@ -1,6 +1,7 @@
 """Runs scanners of pickles over test/corpus/safety and prints the table of reference/RESULTS.md.
 
-usage: compare_scanners.py ASSAY VENVS     VENVS/v_NAME holds NAME from PyPI: picklescan, modelscan, fickling, modelaudit
+usage: compare_scanners.py ASSAY VENVS     VENVS/v_NAME holds NAME from PyPI: picklescan (with numpy, which its reader of .npy
+imports), modelscan, fickling (with typing_extensions, which it imports and does not ask for), modelaudit
 
 Each scanner runs with its defaults, in one process of its own environment, and is asked for each file what its command line
 would answer: flagged, clean, left out (a kind of file that it does not look at), or an error. Nothing is loaded.
@@ -62,7 +63,8 @@ for path in sys.argv[1:]:
 
 
 def ask(python, code, files):
-    done = subprocess.run([python, "-c", code + DRIVER, *map(str, files)], capture_output=True, text=True, timeout=500)
+    limit = 40 * len(files)  # the driver gives each file 30 seconds
+    done = subprocess.run([python, "-c", code + DRIVER, *map(str, files)], capture_output=True, text=True, timeout=limit)
     answers = dict(map(json.loads, done.stdout.splitlines()))
     if not answers:
         sys.exit(done.stderr)
@@ -70,8 +72,18 @@ def ask(python, code, files):
 
 
 def assay(program, path):
-    code = subprocess.run([program, "check", "--headers", "--json", path], capture_output=True).returncode
-    return {0: "clean", 1: "flagged", 3: "undecided"}.get(code, "error")
+    """What the step "safety" says; that a sound pickle holds no model is no matter of safety."""
+    report = json.loads(subprocess.run([program, "check", "--headers", "--json", path], capture_output=True).stdout)
+    ids = {finding["id"] for finding in report["findings"]}
+    if "pickle.unsafe" in ids:
+        return "flagged"
+    step = [step["outcome"] for step in report["steps"] if step["name"] == "safety"]
+    return "error" if not step else "undecided" if "pickle.undecided" in ids else "clean"
+
+
+def versions(python, name):
+    code = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))"
+    return subprocess.run([python, "-c", code, name], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main():
@@ -80,18 +92,20 @@ def main():
     files = [CORPUS / name for name in verdicts]
     answers = {"Assay": {f.name: assay(program, f) for f in files}}
     for name, code in SCANNERS.items():
-        answers[name] = ask(venvs / f"v_{name}/bin/python", code, files)
-    print("| scanner | unsafe: flagged | missed (clean or left out) | no answer | safe: flagged | no answer | undecidable: flagged, clean, no answer |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+        python = venvs / f"v_{name}/bin/python"
+        answers[f"{name} {versions(python, name)}"] = ask(python, code, files)
+    print("| scanner | unsafe: flagged | missed (clean or left out) | no answer | safe: flagged | left out | no answer | undecidable: flagged, clean, no answer |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, found in answers.items():
         count = lambda verdict, *wanted: sum(v["verdict"] == verdict and found[f] in wanted for f, v in verdicts.items())
         total = lambda verdict: sum(v["verdict"] == verdict for v in verdicts.values())
         open_ = ("error", "undecided")
         print(f"| {name} | {count('unsafe', 'flagged')} of {total('unsafe')} | {count('unsafe', 'clean', 'left out')} | {count('unsafe', *open_)}"
-              f" | {count('safe', 'flagged')} of {total('safe')} | {count('safe', *open_)} | {count('could not decide', 'flagged')},"
+              f" | {count('safe', 'flagged')} of {total('safe')} | {count('safe', 'left out')} | {count('safe', *open_)} | {count('could not decide', 'flagged')},"
               f" {count('could not decide', 'clean', 'left out')}, {count('could not decide', *open_)} |")  # fmt: skip
     for file, verdict in verdicts.items():
         print(f"{verdict['verdict']:17} {file:36}", *(f"{name}: {found[file]}" for name, found in answers.items()), file=sys.stderr)
 
 
-main()
+if __name__ == "__main__":
+    main()

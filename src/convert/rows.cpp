@@ -9,6 +9,7 @@
 #include <mlx/transforms.h>
 
 #include "assay/core/finding.h"
+#include "assay/core/platform.h"
 #include "assay/formats/affine.h"
 #include "assay/kernels/pool.h"
 #include "assay/nn/steps.h"
@@ -281,6 +282,26 @@ void ParameterRows::close() {
     if (tensor != nullptr) {
       data_->release(*tensor);
     }
+  }
+}
+
+void ParameterRows::release(size_t first, size_t count) const {
+  // Only what lies in a map: memory of our own would be lost.
+  if (kind_ == Kind::array || !row_map_.empty() ||
+      !std::ranges::all_of(location_.tensors, &TensorInfo::is_plain)) {
+    return;
+  }
+  // A multiple of every system's pages.
+  constexpr uintptr_t kAligned = 1 << 16;
+  for (size_t i = first / values_.rows_each;
+       i < values_.tensors.size() && i * values_.rows_each < first + count;
+       ++i) {
+    size_t begin = std::max(first, i * values_.rows_each);
+    size_t end = std::min(first + count, (i + 1) * values_.rows_each);
+    const auto* data = values_.row(begin);
+    auto before = reinterpret_cast<uintptr_t>(data) % kAligned;
+    auto bytes = (end - begin) * values_.row_bytes;
+    platform::release_pages({data - before, before + bytes}, before, bytes);
   }
 }
 

@@ -66,9 +66,19 @@ class ParameterRows {
   void open();
   /** Lets go of the data's pages. */
   void close();
+  /** Lets go of those of rows that are done with, so that no tensor need be
+   * held whole. */
+  void release(size_t first, size_t count) const;
 
   /** float32 values of rows [first, first + count). */
   void floats(size_t first, size_t count, std::span<float> out) const;
+  /** Those rows as stored, aligned to 4 bytes; copied to `buffer` where they
+   * do not lie so. For rows that hold() their type. */
+  std::span<const std::byte> stored(size_t first,
+                                    size_t count,
+                                    std::vector<std::byte>& buffer) const {
+    return gather(values_, first, count, buffer);
+  }
   /** Those rows in form(); false if a scale does not fit. */
   [[nodiscard]] bool pack(size_t first,
                           size_t count,

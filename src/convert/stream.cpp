@@ -12,6 +12,7 @@
 #include "assay/formats/affine.h"
 #include "assay/formats/float_types.h"
 #include "assay/kernels/pool.h"
+#include "assay/kernels/quantize.h"
 
 namespace assay::conversion {
 namespace {
@@ -143,34 +144,93 @@ std::span<uint8_t> codes(std::span<std::byte> bytes) {
   return {reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()};
 }
 
-// Quantizes `values`, and puts back what they became.
-bool quantize_piece(const PlannedParameter& parameter,
-                    std::span<const float> values,
-                    std::span<uint32_t> words,
-                    std::span<std::byte> scales,
-                    std::span<std::byte> biases,
-                    std::span<float> result) {
+// Where the pieces of a quantized parameter go.
+struct Parts {
+  std::span<uint32_t> words;
+  std::span<std::byte> scales, biases;
+};
+
+// Affine, from values as they lie, in one pass with what it costs.
+bool quantize_stored(const PlannedParameter& parameter,
+                     std::span<const std::byte> values,
+                     DType type,
+                     const Parts& parts,
+                     Change& change) {
+  const auto& q = *parameter.quantization;
+  kernels::RoundingError error;
+  bool fits = kernels::quantize_affine({.values = values,
+                                        .type = type,
+                                        .group_size = q.group_size,
+                                        .bits = q.bits,
+                                        .scale_type = parameter.dtype,
+                                        .packed = parts.words,
+                                        .scales = parts.scales,
+                                        .biases = parts.biases},
+                                       error);
+  change.add({error.error_squares, error.value_squares, error.largest});
+  return fits;
+}
+
+// Any mode, from float32, and back.
+bool quantize_values(const PlannedParameter& parameter,
+                     std::span<const float> values,
+                     const Parts& parts,
+                     std::span<float> result) {
   const auto& q = *parameter.quantization;
   if (q.mode == "affine") {
-    if (!quantize_affine(values,
-                         q.group_size,
-                         q.bits,
-                         parameter.value_type,
-                         words,
-                         scales,
-                         biases)) {
+    Change unused;  // of the rounded values
+    if (!quantize_stored(
+            parameter, std::as_bytes(values), DType::f32, parts, unused)) {
       return false;
     }
-    dequantize_affine(
-        words, scales, biases, q.group_size, q.bits, parameter.dtype, result);
+    dequantize_affine(parts.words,
+                      parts.scales,
+                      parts.biases,
+                      q.group_size,
+                      q.bits,
+                      parameter.dtype,
+                      result);
     return true;
   }
-  if (!quantize_fp(
-          q.mode, values, parameter.value_type, words, codes(scales))) {
+  if (!quantize_fp(q.mode,
+                   values,
+                   parameter.value_type,
+                   parts.words,
+                   codes(parts.scales))) {
     return false;
   }
-  dequantize_fp(q.mode, words, codes(scales), result);
+  dequantize_fp(q.mode, parts.words, codes(parts.scales), result);
   return true;
+}
+
+// One piece of a parameter that is quantized anew; false if it does not fit.
+bool quantize_piece(const PlannedParameter& parameter,
+                    size_t first,
+                    size_t count,
+                    const Parts& parts,
+                    Change& change) {
+  const auto& rows = *parameter.rows;
+  bool exact = rows.holds(parameter.value_type);
+  if (exact && parameter.quantization->mode == "affine") {
+    std::vector<std::byte> buffer;
+    return quantize_stored(parameter,
+                           rows.stored(first, count, buffer),
+                           parameter.value_type,
+                           parts,
+                           change);
+  }
+  std::vector<float> values(count * rows.width());
+  rows.floats(first, count, values);
+  std::vector<float> rounded;
+  if (!exact) {
+    rounded = values;
+    round_to(parameter.value_type, rounded);
+  }
+  std::vector<float> result(values.size());
+  bool fits =
+      quantize_values(parameter, exact ? values : rounded, parts, result);
+  change.add(values, result);
+  return fits;
 }
 
 Change stream_quantized(const PlannedParameter& parameter, const Sink& sink) {
@@ -178,40 +238,25 @@ Change stream_quantized(const PlannedParameter& parameter, const Sink& sink) {
   Cut cut{rows.rows(), rows.width()};
   QuantizedBatch out(parameter, cut);
   std::atomic<bool> fits = true;
-  bool exact = rows.holds(parameter.value_type);
   auto work = [&](size_t first, size_t count, size_t at) {
-    auto words = out.words(at, count);
-    auto scales = out.scales(first, count);
-    auto biases = out.biases(first, count);
+    auto parts = Parts{out.words(at, count),
+                       out.scales(first, count),
+                       out.biases(first, count)};
     Change own;
-    if (parameter.kept) {
-      if (!rows.pack(first, count, words, scales, biases)) {
-        fits = false;
-      }
-      return own;
-    }
-    std::vector<float> values(count * cut.width), result(values.size());
-    rows.floats(first, count, values);
-    std::vector<float> rounded;
-    if (!exact) {
-      rounded = values;
-      round_to(parameter.value_type, rounded);
-    }
-    if (!quantize_piece(parameter,
-                        exact ? values : rounded,
-                        words,
-                        scales,
-                        biases,
-                        result)) {
+    bool piece_fits =
+        parameter.kept
+            ? rows.pack(first, count, parts.words, parts.scales, parts.biases)
+            : quantize_piece(parameter, first, count, parts, own);
+    if (!piece_fits) {
       fits = false;
     }
-    own.add(values, result);
     return own;
   };
-  auto change = in_batches(cut, work, [&](size_t, size_t count) {
+  auto change = in_batches(cut, work, [&](size_t first, size_t count) {
     if (!fits) {
       fail_values(parameter);
     }
+    rows.release(first, count);
     out.write_words(count, sink);
   });
   out.write_scales(sink);

@@ -7,14 +7,11 @@
 #include <stdexcept>
 #include <string>
 
+#include "assay/formats/affine_group.h"
 #include "assay/formats/bit_pack.h"
-#include "assay/formats/float_types.h"
-#include "assay/formats/group_scan.h"
 
 namespace assay {
 namespace {
-
-constexpr size_t kLargestGroup = 128;
 
 [[noreturn]] void refuse(const std::string& what) {
   throw std::invalid_argument("quantized weights: " + what);
@@ -40,73 +37,12 @@ bool divides_groups(std::string_view mode, int group_size, int bits) {
   return mode == "nvfp4" && group_size == 16 && bits == 4;
 }
 
-/** Nearest even of a number in [0, 2^22], as a byte: the addition leaves no
- * bits for the fraction. */
+/** Nearest even of a number in [0, 255]. */
 uint8_t round_to_byte(float value) {
-  return static_cast<uint8_t>(std::bit_cast<uint32_t>(value + 0x1p23f));
+  return static_cast<uint8_t>(std::bit_cast<uint32_t>(value + kRoundToInteger));
 }
 
-struct ScaleBias {
-  float scale;
-  float bias;
-};
-
-/** MLX's choice: the end of the range that is farther from zero is hit
- * exactly, and zero where the other end allows it. */
-ScaleBias fit_affine(Range range, float largest) {
-  constexpr float kSmallestScale = 1e-7f;
-  const bool low_is_far = std::fabs(range.low) > std::fabs(range.high);
-  float scale = (range.high - range.low) / largest;
-  scale = scale < kSmallestScale ? kSmallestScale : scale;
-  scale = low_is_far ? scale : -scale;
-  const float edge = low_is_far ? range.low : range.high;
-  const float steps = std::rint(edge / scale);
-  if (steps == 0) {
-    return {scale, 0.0f};
-  }
-  return {edge / steps, edge};
-}
-
-/** Stored elements of `type` to and from float32. */
-struct ScaleType {
-  DType type;
-
-  size_t bytes() const { return info(type).bytes; }
-
-  float load(const std::byte* at) const {
-    if (type == DType::f32) {
-      float value = 0;
-      std::memcpy(&value, at, sizeof(value));
-      return value;
-    }
-    uint16_t stored = 0;
-    std::memcpy(&stored, at, sizeof(stored));
-    return type == DType::f16 ? half_to_float(stored) : bfloat_to_float(stored);
-  }
-
-  void store(float value, std::byte* at) const {
-    if (type == DType::f32) {
-      std::memcpy(at, &value, sizeof(value));
-      return;
-    }
-    const uint16_t stored =
-        type == DType::f16 ? float_to_half(value) : float_to_bfloat(value);
-    std::memcpy(at, &stored, sizeof(stored));
-  }
-
-  float round(float value) const {
-    switch (type) {
-      case DType::f16:
-        return half_to_float(float_to_half(value));
-      case DType::bf16:
-        return bfloat_to_float(float_to_bfloat(value));
-      default:
-        return value;
-    }
-  }
-};
-
-ScaleType scale_type(DType type) {
+StoredScale scale_type(DType type) {
   if (type != DType::f32 && type != DType::f16 && type != DType::bf16) {
     refuse("scales of type " + std::string(name(type)));
   }
@@ -116,7 +52,7 @@ ScaleType scale_type(DType type) {
 template <int Bits>
 bool quantize_groups(std::span<const float> values,
                      size_t group_size,
-                     ScaleType type,
+                     StoredScale type,
                      std::byte* packed,
                      std::byte* scales,
                      std::byte* biases) {
@@ -149,7 +85,7 @@ void dequantize_groups(const std::byte* packed,
                        const std::byte* scales,
                        const std::byte* biases,
                        size_t group_size,
-                       ScaleType type,
+                       StoredScale type,
                        std::span<float> values) {
   std::array<uint8_t, kLargestGroup> quants;
   for (size_t at = 0; at < values.size(); at += group_size) {
@@ -230,7 +166,7 @@ struct FpScale {
   float divisor;
 };
 
-FpScale fit_fp(float largest, const FpMode& mode, ScaleType type) {
+FpScale fit_fp(float largest, const FpMode& mode, StoredScale type) {
   const float scale = type.round(largest / (mode.bits == 4 ? 6.0f : 448.0f));
   if (mode.e4m3_scales) {
     const uint8_t code = float_to_e4m3(scale);
@@ -252,7 +188,7 @@ FpScale fit_fp(float largest, const FpMode& mode, ScaleType type) {
 /** The elements of one group in the weight's type: value / divisor. */
 std::array<float, 32> divide(std::span<const float> group,
                              float divisor,
-                             ScaleType type) {
+                             StoredScale type) {
   std::array<float, 32> elements{};
   for (size_t j = 0; j < group.size(); ++j) {
     elements[j] = group[j] / divisor;
@@ -274,7 +210,7 @@ std::array<float, 32> divide(std::span<const float> group,
 void quantize_fp_group(std::span<const float> group,
                        float divisor,
                        const FpMode& mode,
-                       ScaleType type,
+                       StoredScale type,
                        std::byte* packed) {
   const auto elements =
       divisor == 0 ? std::array<float, 32>{} : divide(group, divisor, type);

@@ -1,7 +1,8 @@
 #pragma once
 
 // MLX's packing of small integers: a stream of bits, the first value lowest,
-// without gaps (eight values of B bits are B bytes). Internal to this room.
+// without gaps (eight values of B bits are B bytes). For this room and the
+// vector kernels.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,13 +1,6 @@
 // Compiles the kernels once for each instruction set and picks among them.
 
-// SSSE3 without SSE4, AVX-512 with more than its first set, and scalable
-// vectors would be rarely taken paths that nobody tests. Arm has one set, the
-// one that the compiler assumes.
-#define HWY_DISABLED_TARGETS \
-  (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
-#if !defined(__x86_64__)
-#define HWY_COMPILE_ONLY_STATIC
-#endif
+#include "assay/kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "assay/kernels/simd.cpp"
@@ -189,6 +182,9 @@ void CallAttend(const AttentionTask& task) {
   Attend(task, CallDecode);
 }
 
+// In quantize.cpp, which is compiled without fused multiply-adds.
+bool QuantizeAffine(const AffineRows& rows, RoundingError& error);
+
 const Kernels* GetKernels() {
   static const Kernels table{hwy::TargetName(HWY_TARGET),
                              size_t{kLanes},
@@ -202,7 +198,8 @@ const Kernels* GetKernels() {
                              CallPackIntegers,
                              CallMultiplyIntegers,
                              CallAttend,
-                             CallDecode};
+                             CallDecode,
+                             QuantizeAffine};
   return &table;
 }
 

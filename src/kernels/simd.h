@@ -9,6 +9,7 @@
 
 #include "assay/kernels/attend.h"
 #include "assay/kernels/matrix.h"
+#include "assay/kernels/quantize.h"
 
 namespace assay::kernels {
 
@@ -57,6 +58,8 @@ struct Kernels {
   void (*attend)(const AttentionTask& task);
   /** Weight row `row` as float32, in the order of its columns. */
   void (*decode)(const Matrix& w, size_t row, float* out);
+  /** See quantize.h, which checks the sizes. */
+  bool (*quantize_affine)(const AffineRows& rows, RoundingError& error);
 };
 
 /** The sets that this processor can run, the best first. */

@@ -18,6 +18,7 @@
 #include "assay/core/claim.h"
 #include "assay/core/finding_json.h"
 #include "assay/core/platform.h"
+#include "assay/core/platform_process.h"
 
 namespace assay {
 namespace fs = std::filesystem;
@@ -113,10 +114,16 @@ class Conversion {
     auto plan = make_plan(tree_.parameters, reader_, data_, options_);
     check_space(folder_.partial(), plan.bytes);
     std::ranges::copy(plan.findings, std::back_inserter(report_.findings));
-    // A tokenizer takes as long to make as many tensors to write.
-    auto documents = std::async(std::launch::async, [this] {
+    // A tokenizer takes as long to make as many tensors to write, and so does
+    // the flush of each small file.
+    auto documents = std::async(std::launch::async, [this, &plan] {
       std::vector<Finding> findings;
       write_documents(files_, folder_.partial(), findings);
+      auto config = tree_.config;
+      add_older_spelling(config, findings);
+      write_text(
+          folder_.partial() / kConfigName,
+          to_text(result_config(config, plan.quantization, dtype_name(plan))));
       return findings;
     });
     report_.files = write_mlx_folder(
@@ -131,11 +138,6 @@ class Conversion {
       report_.quantization = plan.quantization->standard;
     }
     std::ranges::copy(documents.get(), std::back_inserter(report_.findings));
-    auto config = tree_.config;
-    add_older_spelling(config, report_.findings);
-    config = result_config(config, plan.quantization, dtype_name(plan));
-    // Last: without it the folder is no model.
-    write_text(folder_.partial() / kConfigName, to_text(config));
   }
 
   void to_hf() {
@@ -259,6 +261,7 @@ class Conversion {
            "a file that can be put in place",
            error.message());
     }
+    platform::sync_folder(destination_.parent_path());
   }
 
   const ConvertOptions& options_;

@@ -1,6 +1,9 @@
 #include "assay/convert/mlx_folder.h"
 
 #include <algorithm>
+#include <future>
+#include <map>
+#include <memory>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -24,24 +27,26 @@ std::vector<std::vector<const PlannedParameter*>> shards(
   return result;
 }
 
-void write_shard(const std::vector<const PlannedParameter*>& parameters,
-                 const std::filesystem::path& path,
-                 const Written& written) {
+std::unique_ptr<SafetensorsWriter> write_shard(
+    const std::vector<const PlannedParameter*>& parameters,
+    const std::filesystem::path& path,
+    const Written& written) {
   std::vector<SafetensorsWriter::Entry> entries;
   for (const auto* parameter : parameters) {
     entries.insert(
         entries.end(), parameter->entries.begin(), parameter->entries.end());
   }
-  auto writer = SafetensorsWriter(path, entries, {{"format", "mlx"}});
+  auto writer = std::make_unique<SafetensorsWriter>(
+      path, entries, std::map<std::string, std::string>{{"format", "mlx"}});
   for (const auto* parameter : parameters) {
     parameter->rows->open();
     auto change = stream(
         *parameter,
-        [&writer](std::span<const std::byte> bytes) { writer.write(bytes); });
+        [&writer](std::span<const std::byte> bytes) { writer->write(bytes); });
     parameter->rows->close();
     written(*parameter, change);
   }
-  writer.commit();
+  return writer;
 }
 
 }  // namespace
@@ -82,9 +87,19 @@ int write_mlx_folder(const Plan& plan,
   auto parts = shards(plan, max_shard_bytes);
   std::vector<IndexedTensor> index;
   uint64_t parameters = 0;
+  // A shard is flushed while the next one, or the index, is written.
+  std::future<void> flushed;
+  auto wait = [&flushed] {
+    if (flushed.valid()) {
+      flushed.get();
+    }
+  };
   for (size_t i = 0; i < parts.size(); ++i) {
     auto name = shard_name(i, parts.size());
-    write_shard(parts[i], folder / name, written);
+    auto shard = write_shard(parts[i], folder / name, written);
+    wait();
+    flushed = std::async(std::launch::async,
+                         [shard = std::move(shard)] { shard->commit(); });
     for (const auto* parameter : parts[i]) {
       parameters += parameter->rows->rows() * parameter->rows->width();
       for (const auto& entry : parameter->entries) {
@@ -93,6 +108,7 @@ int write_mlx_folder(const Plan& plan,
     }
   }
   write_index(folder, std::move(index), plan.bytes, parameters);
+  wait();
   return static_cast<int>(parts.size());
 }
 

@@ -15,10 +15,19 @@ namespace fs = std::filesystem;
 
 namespace {
 
+std::string partial_suffix() {
+  return fmt::format(".partial-{}", platform::process_id());
+}
+
 fs::path partial_path(const fs::path& path) {
   auto clean = path.has_filename() ? path : path.parent_path();
-  clean += fmt::format(".partial-{}", platform::process_id());
+  clean += partial_suffix();
   return clean;
+}
+
+// Whether an AtomicFolder of this process is being filled there.
+bool is_partial(const fs::path& folder) {
+  return folder.filename().string().ends_with(partial_suffix());
 }
 
 [[noreturn]] void fail_write(const fs::path& path) {
@@ -114,7 +123,9 @@ void AtomicFile::commit() {
          "a destination that can be renamed to",
          error.message());
   }
-  if (!platform::sync_folder(path_.parent_path())) {
+  // The names in a folder that is being filled reach the disk together.
+  if (!is_partial(path_.parent_path()) &&
+      !platform::sync_folder(path_.parent_path())) {
     fail_write(path_);
   }
 }
@@ -150,6 +161,9 @@ AtomicFolder::~AtomicFolder() {
 }
 
 void AtomicFolder::commit() {
+  if (!platform::sync_folder(partial_)) {
+    fail_write(partial_);
+  }
   platform::replace_folder(partial_, path_);
   committed_ = true;
   if (!platform::sync_folder(path_.parent_path())) {

@@ -277,7 +277,7 @@ int create_file(const fs::path& path) {
 
 bool write_all(int descriptor, const std::byte* data, size_t size) {
 #if defined(__linux__)
-  const bool large = size >= size_t{1} << 20;
+  const size_t all = size;
 #endif
   while (size > 0) {
     // Darwin refuses a single write of 2 GiB or more.
@@ -292,9 +292,11 @@ bool write_all(int descriptor, const std::byte* data, size_t size) {
     size -= static_cast<size_t>(written);
   }
 #if defined(__linux__)
-  // The disk begins now, so that sync_and_close() waits for less. What it has
-  // to say, it says there.
-  if (large) {
+  // The disk begins while more comes, so that sync_and_close() waits for less.
+  // What it has to say, it says there. Not for each write: many are small.
+  constexpr size_t kEnough = size_t{4} << 20;
+  off_t end = lseek(descriptor, 0, SEEK_CUR);
+  if (end > 0 && static_cast<size_t>(end) % kEnough < all) {
     sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);
   }
 #endif

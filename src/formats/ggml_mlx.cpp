@@ -83,19 +83,23 @@ Bytes<32> quants(const Q8_0& block) {
   return result;
 }
 
+/** Eight bytes below 16 as four: the two of a pair share one. */
+uint64_t join_pairs(uint64_t values) {
+  values = (values | values >> 4) & 0x00ff00ff00ff00ff;
+  values = (values | values >> 8) & 0x0000ffff0000ffff;
+  return (values | values >> 16) & 0x00000000ffffffff;
+}
+
 /** ggml's low nibbles are the first 16 values, its high ones the other 16; to
  * MLX the two of a byte are neighbours. */
 void repack_nibbles(const Bytes<16>& nibbles, std::byte* out) {
   constexpr uint64_t kLow = 0x0f0f0f0f0f0f0f0f;
   std::array<uint64_t, 2> from{};
   std::memcpy(from.data(), nibbles.data(), sizeof(from));
-  for (const int shift : {0, 4}) {
-    std::array<uint64_t, 2> values{from[0] >> shift & kLow,
-                                   from[1] >> shift & kLow};
-    pack_bits<4>(
-        reinterpret_cast<const uint8_t*>(values.data()), sizeof(values), out);
-    out += 8;
-  }
+  const std::array<uint64_t, 2> to{
+      join_pairs(from[0] & kLow) | join_pairs(from[1] & kLow) << 32,
+      join_pairs(from[0] >> 4 & kLow) | join_pairs(from[1] >> 4 & kLow) << 32};
+  std::memcpy(out, to.data(), sizeof(to));
 }
 
 /** A pair of groups shares 32 bytes: low nibbles the first, high the second. */
@@ -161,13 +165,15 @@ HalfGroup with_half_minimum(const Block& block) {
           is_finite_half(block.scale) && is_finite_half(block.minimum)};
 }
 
-template <typename Block>
-HalfGroup half_symmetric(const Block& block, int power) {
-  const uint16_t scale = block.scale;
+uint16_t subnormal_bias(uint16_t scale, int power) {
+  return float_to_half(-std::ldexp(half_to_float(scale), power));
+}
+
+/** The zero point is 2 to `power`. */
+inline HalfGroup half_symmetric(uint16_t scale, int power) {
   const int exponent = (scale & kHalfExponent) >> 10;
   if (exponent == 0) {
-    const float bias = -std::ldexp(half_to_float(scale), power);
-    return {scale, float_to_half(bias), true};
+    return {scale, subnormal_bias(scale, power), true};
   }
   return {scale,
           static_cast<uint16_t>((scale + (power << 10)) ^ kHalfSign),
@@ -175,13 +181,13 @@ HalfGroup half_symmetric(const Block& block, int power) {
 }
 
 HalfGroup half_group(const Q4_0& block) {
-  return half_symmetric(block, 3);
+  return half_symmetric(block.scale, 3);
 }
 HalfGroup half_group(const Q5_0& block) {
-  return half_symmetric(block, 4);
+  return half_symmetric(block.scale, 4);
 }
 HalfGroup half_group(const Q8_0& block) {
-  return half_symmetric(block, 7);
+  return half_symmetric(block.scale, 7);
 }
 HalfGroup half_group(const Q4_1& block) {
   return with_half_minimum(block);

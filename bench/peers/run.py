@@ -113,9 +113,10 @@ class Bench:
             part.rename(path)
         return path
 
-    def hf(self):
-        return self.made("hf-f16", lambda to: self.run(
-            ASSAY, "convert", SOURCE, to, "--to", "hf", "--dtype", "float16",
+    def hf(self, kind="f16"):
+        dtype = {"f16": "float16", "bf16": "bfloat16", "f32": "float32"}[kind]
+        return self.made(f"hf-{kind}", lambda to: self.run(
+            ASSAY, "convert", SOURCE, to, "--to", "hf", "--dtype", dtype,
             "--no-verify", "-q"))
 
     def gguf(self, kind):
@@ -227,24 +228,38 @@ class Bench:
                    self.whole((PYTHON, "-c", code, model)),
                    "transformers AutoConfig", "< 20 ms, < 30 MB", discard=1)
 
+    def conversion(self, command, result):
+        """As whole(); what earlier runs left to the disk does not count."""
+        return self.whole(command, result, before=os.sync)
+
     def to_four_bits(self):
-        model = self.hf()
         ours, theirs = WORK / "ours-4bit", WORK / "theirs-4bit"
-        return Row("convert HF folder to 4 bit", "1/s",
-                   self.whole((ASSAY, "convert", model, ours, "--bits", 4,
-                               "--group-size", 64, "--no-verify", "-q",
-                               "--threads", self.threads), ours),
-                   self.whole((PYTHON, "-m", "mlx_lm", "convert", "--hf-path",
-                               model, "--mlx-path", theirs, "-q"), theirs),
-                   "mlx_lm.convert -q", ">= 5x, 1/3 of the memory", discard=1)
+        for kind in ("f16", "bf16", "f32"):
+            model = self.hf(kind)
+            yield Row(f"convert HF folder ({kind.upper()}) to 4 bit", "1/s",
+                      self.conversion(
+                          (ASSAY, "convert", model, ours, "--bits", 4,
+                           "--group-size", 64, "--no-verify", "-q",
+                           "--threads", self.threads), ours),
+                      self.conversion(
+                          (PYTHON, "-m", "mlx_lm", "convert", "--hf-path",
+                           model, "--mlx-path", theirs, "-q"), theirs),
+                      "mlx_lm.convert -q, not flushed",
+                      ">= 5x, 1/3 of the memory", discard=1)
 
     def exact(self):
         ours, copy = WORK / "ours-exact", WORK / "copy.gguf"
-        return Row("convert GGUF to MLX, exact", "1/s",
-                   self.whole((ASSAY, "convert", SOURCE, ours, "--no-verify",
-                               "-q", "--threads", self.threads), ours),
-                   self.whole(("cp", SOURCE, copy), copy),
-                   "cp", ">= 0.33x", discard=1)
+        for peer, command in (
+                ("cp, not flushed", ("cp", SOURCE, copy)),
+                ("cp and sync of the copy",
+                 ("sh", "-c", 'cp "$1" "$2" && sync "$2"', "cp", SOURCE,
+                  copy))):
+            yield Row("convert GGUF to MLX, exact", "1/s",
+                      self.conversion(
+                          (ASSAY, "convert", SOURCE, ours, "--no-verify",
+                           "-q", "--threads", self.threads), ours),
+                      self.conversion(command, copy),
+                      peer, ">= 0.33x", discard=1)
 
     def rows(self):
         """Name of a group to what makes its rows."""
@@ -256,8 +271,8 @@ class Bench:
             "perplexity": lambda: [self.perplexity()],
             "first-token": lambda: [self.first_token()],
             "inspect": lambda: [self.inspect()],
-            "convert": lambda: [self.to_four_bits()],
-            "exact": lambda: [self.exact()],
+            "convert": self.to_four_bits,
+            "exact": self.exact,
         }
 
 
@@ -289,7 +304,9 @@ def versions():
             "print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))")
     out, _, _ = run((PYTHON, "-c", code, *names), None)
     found = json.loads(out)
-    found["llama.cpp"] = (LLAMA.parent / "version.txt").read_text().strip()
+    version = LLAMA.parent / "version.txt"
+    found["llama.cpp"] = (version.read_text().strip() if version.exists()
+                          else "not built")
     out, _, _ = run((ASSAY, "--version"), None)
     found["Assay"] = out.split()[-1]
     return found
@@ -349,6 +366,8 @@ def main():
     if arguments.prepare:
         for kind in ("f16", "q8_0", "q4_0"):
             bench.gguf(kind)
+        for kind in ("f16", "bf16", "f32"):
+            bench.hf(kind)
         return 0
     digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()
     about = {"processor": processor(), "threads": arguments.threads,

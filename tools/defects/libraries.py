@@ -55,7 +55,8 @@ def libraries_for(model, folder):
     if (folder / "config.json").exists():
         if not model.startswith("mlx-"):
             names.append("transformers")
-        names.append("mlx-lm")
+        if "vision_config" not in json.loads((folder / "config.json").read_text()):
+            names.append("mlx-lm")  # language models alone
     return names
 
 

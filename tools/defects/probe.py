@@ -65,10 +65,60 @@ def text_of(tokenizer, out):
         out.add(tokenizer(chat).input_ids)
 
 
+def pictures():
+    """One wider and one higher than any tower's window, so that resizing, cropping and tiling show."""
+    from PIL import Image
+
+    across, down = Image.linear_gradient("L"), Image.radial_gradient("L")
+    picture = Image.merge("RGB", (across, across.rotate(90), down))
+    return picture.resize((90, 50)), picture.resize((40, 120))
+
+
+def pictured_text(processor):
+    """A question about a picture as the folder's own template asks it."""
+    ask = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "the"}]}]
+    has_template = processor.tokenizer.chat_template or processor.chat_template
+    return processor.apply_chat_template(ask, add_generation_prompt=True) if has_template else "<image>the"
+
+
+def vision_model(path):
+    import numpy
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    model, info = transformers.AutoModelForImageTextToText.from_pretrained(path, output_loading_info=True)
+    processor = transformers.AutoProcessor.from_pretrained(path)
+    out = Hash()
+    with running(), torch.no_grad():
+        text = pictured_text(processor)
+        for picture in pictures():
+            inputs = processor(images=[picture], text=text, return_tensors="pt")
+            for name in sorted(inputs):
+                out.add(inputs[name])
+            inputs = {n: v.to(model.dtype) if v.is_floating_point() else v for n, v in inputs.items()}
+            out.add(model.eval()(**inputs).logits)
+        torch.manual_seed(0)
+        out.add(model.generate(**inputs, max_new_tokens=8).tolist())
+        text_of(processor.tokenizer, out)
+        if getattr(processor, "video_processor", None) is not None:
+            frames = numpy.stack([numpy.asarray(pictures()[0].rotate(9 * i)) for i in range(8)])
+            made = processor.video_processor(videos=[frames], return_tensors="pt")
+            for name in sorted(made):
+                out.add(made[name])
+    return out, keys_of(info)
+
+
+def is_vision(path):
+    return "vision_config" in json.loads((SOUND / path.name / "config.json").read_text())
+
+
 def transformers_model(path):
     import torch
     import transformers
 
+    if (SOUND / path.name / "config.json").exists() and is_vision(path):
+        return vision_model(path)
     adapter = path / "adapter_config.json"
     torch.manual_seed(0)
     said = ""
@@ -107,6 +157,8 @@ def diffusers_model(path):
             from PIL import Image
 
             more = dict(image=Image.new("RGB", (64, 64), (9, 99, 200)), mask_image=Image.new("L", (64, 64), 255), strength=1.0)
+        elif path.name == "pixart":
+            more = dict(use_resolution_binning=False)  # or the picture is as large as that of a whole model
         with running():
             for seed in (0, 1):
                 made = pipe(TEXT if seed else "the", num_inference_steps=3, height=64, width=64, output_type="np",
@@ -194,7 +246,8 @@ def sentence_model(path):
 
 LIBRARIES = {"transformers": transformers_model, "diffusers": diffusers_model, "mlx-lm": mlx_model,
              "llama.cpp": llama_model, "sentence-transformers": sentence_model}  # fmt: skip
-BASE = pathlib.Path(__file__).resolve().parents[2] / "test/sound/llama"
+SOUND = pathlib.Path(__file__).resolve().parents[2] / "test/sound"
+BASE = SOUND / "llama"
 
 
 def main():

@@ -143,16 +143,7 @@ std::string block(const CheckReport& report) {
     text += "\n";
   }
   for (const auto& finding : report.findings) {
-    text += fmt::format(
-        "- **{}** `{}` at {}: expected {}, found {}.\n"
-        "  - Cause: {}\n  - Remedy: {}\n",
-        name(finding.severity),
-        finding.id,
-        markdown_cell(finding.where),
-        markdown_cell(finding.expected),
-        markdown_cell(finding.actual),
-        markdown_cell(finding.cause),
-        markdown_cell(finding.remedy));
+    text += to_markdown(finding);
   }
   return text;
 }
@@ -191,6 +182,19 @@ Json to_sarif(std::span<const CheckReport> reports, std::string_view version) {
            "sarif-schema-2.1.0.json"},
           {"version", "2.1.0"},
           {"runs", Json::array({std::move(run)})}};
+}
+
+std::string to_markdown(const Finding& finding) {
+  return fmt::format(
+      "- **{}** `{}` at {}: expected {}, found {}.\n"
+      "  - Cause: {}\n  - Remedy: {}\n",
+      name(finding.severity),
+      finding.id,
+      markdown_cell(finding.where),
+      markdown_cell(finding.expected),
+      markdown_cell(finding.actual),
+      markdown_cell(finding.cause),
+      markdown_cell(finding.remedy));
 }
 
 std::string to_markdown(std::span<const CheckReport> reports) {

@@ -20,6 +20,9 @@ std::string to_junit(std::span<const CheckReport> reports);
  * warning and note. `version` is the program's. */
 Json to_sarif(std::span<const CheckReport> reports, std::string_view version);
 
+/** An item of a list, and below it the cause and the remedy. */
+std::string to_markdown(const Finding& finding);
+
 /** A block a model for reference/DIAGNOSTICS.md: verdict, steps, findings. */
 std::string to_markdown(std::span<const CheckReport> reports);
 

@@ -5,6 +5,7 @@
 
 #include "assay/cli/arguments.h"
 #include "assay/cli/output.h"
+#include "assay/cli/recording.h"
 #include "assay/cli/verbs.h"
 
 namespace assay::cli {
@@ -39,14 +40,18 @@ void print_doctor(const DoctorReport& report, Output& output) {
   output.print_findings(report.findings);
 }
 
-int run_doctor(const Arguments&, Output& output) {
+int run_doctor(const Arguments& arguments, Output& output) {
+  Recording recording(arguments);
   auto report = doctor();
   if (output.json()) {
     output.print_json(to_json(report));
   } else {
     print_doctor(report, output);
   }
-  return has_errors(report.findings) ? kFindings : kSound;
+  return recording.keep(
+      output,
+      has_errors(report.findings) ? kFindings : kSound,
+      [&](const RecordTarget& target) { return record(target, report); });
 }
 
 }  // namespace
@@ -58,7 +63,7 @@ Command doctor_command() {
               "MLX and its back ends, memory, BLAS, threads, and a "
               "fraction of a second of measuring.",
           .operands = {},
-          .options = {},
+          .options = {record_option()},
           .run = run_doctor};
 }
 

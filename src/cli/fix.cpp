@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/cli/fix_view.h"
+#include "assay/cli/recording.h"
 
 namespace assay::cli {
 namespace {
@@ -107,6 +108,13 @@ FixOptions fix_options(const Arguments& arguments, const CheckOptions& check) {
 int run_fix(const Arguments& arguments,
             const CheckOptions& check,
             Output& output) {
+  for (const auto* option :
+       {"--junit", "--sarif", "--markdown", "--save-profile"}) {
+    if (arguments.has(option)) {
+      throw UsageError(fmt::format("{} does not go with --fix", option));
+    }
+  }
+  Recording recording(arguments);
   auto models = arguments.all("MODEL");
   if (models.size() != 1) {
     throw UsageError("--fix takes one model");
@@ -124,7 +132,12 @@ int run_fix(const Arguments& arguments,
     print_result(report, output);
   }
   bool planned = report.result.empty() && !report.changes.empty();
-  return exit_code(planned ? report.before.verdict : report.after.verdict);
+  // What lies there now: of a plan alone, what was there before.
+  const auto& now = planned ? report.before : report.after;
+  return recording.keep(
+      output, exit_code(now.verdict), [&](const RecordTarget& target) {
+        return record(target, now);
+      });
 }
 
 }  // namespace assay::cli

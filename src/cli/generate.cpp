@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/cli/generation_options.h"
+#include "assay/cli/recording.h"
 #include "assay/cli/verbs.h"
 #include "assay/text/chat_template.h"
 
@@ -73,7 +74,24 @@ OnToken printer(const Arguments& arguments, Output& output) {
   };
 }
 
+void print_end(const Generation& generation,
+               const GenerateOptions& options,
+               Output& output) {
+  output.print("\n");
+  for (const auto& finding : generation.findings) {
+    output.note(to_text(finding));
+  }
+  auto seed = options.sampling.temperature > 0
+                  ? fmt::format(", seed {}", generation.seed)
+                  : "";
+  output.note(fmt::format("[{}{}; ended by {}]",
+                          describe(generation.stats),
+                          seed,
+                          name(generation.finish)));
+}
+
 int run_generate(const Arguments& arguments, Output& output) {
+  Recording recording(arguments);
   auto options = generate_options(arguments);
   if (auto top = arguments.maybe_integer("--logprobs")) {
     options.top_logprobs = static_cast<int>(*top);
@@ -92,20 +110,17 @@ int run_generate(const Arguments& arguments, Output& output) {
   }
   if (output.json()) {
     output.print_json(to_json(generation));
-    return kSound;
+  } else {
+    print_end(generation, options, output);
   }
-  output.print("\n");
-  for (const auto& finding : generation.findings) {
-    output.note(to_text(finding));
-  }
-  auto seed = options.sampling.temperature > 0
-                  ? fmt::format(", seed {}", generation.seed)
-                  : "";
-  output.note(fmt::format("[{}{}; ended by {}]",
-                          describe(generation.stats),
-                          seed,
-                          name(generation.finish)));
-  return kSound;
+  return recording.keep(output, kSound, [&](const RecordTarget& target) {
+    return record(target,
+                  {.model = arguments.path("MODEL"),
+                   .draft = arguments.maybe_text("--draft-model").value_or(""),
+                   .options = options,
+                   .cache = cache_options(arguments)},
+                  generation);
+  });
 }
 
 }  // namespace
@@ -138,7 +153,8 @@ Command generate_command() {
                   {.name = "--prompt-cache-file",
                    .kind = path,
                    .value = "FILE",
-                   .help = "start from the caches saved here, and save them"}},
+                   .help = "start from the caches saved here, and save them"},
+                  record_option()},
       .run = run_generate};
   for (auto& option : generation_options()) {
     command.options.push_back(option);

@@ -129,15 +129,20 @@ GenerateOptions generate_options(const Arguments& arguments) {
   return options;
 }
 
-std::unique_ptr<Session> start_session(const Arguments& arguments) {
-  auto session = std::make_unique<Session>();
-  session->model = arch::load_model(arguments.path("MODEL"));
-  session->tokenizer = load_tokenizer(*session->model.files);
+nn::CacheOptions cache_options(const Arguments& arguments) {
   nn::CacheOptions cache;
   cache.max_size = arguments.dimension("--max-kv-size");
   cache.bits = arguments.dimension("--kv-bits");
   cache.group_size = arguments.dimension("--kv-group-size");
-  session->generator.emplace(session->model, &*session->tokenizer, cache);
+  return cache;
+}
+
+std::unique_ptr<Session> start_session(const Arguments& arguments) {
+  auto session = std::make_unique<Session>();
+  session->model = arch::load_model(arguments.path("MODEL"));
+  session->tokenizer = load_tokenizer(*session->model.files);
+  session->generator.emplace(
+      session->model, &*session->tokenizer, cache_options(arguments));
   if (auto draft = arguments.maybe_text("--draft-model")) {
     session->draft = arch::load_model(*draft);
     session->draft_tokenizer = load_tokenizer(*session->draft->files);

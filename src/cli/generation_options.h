@@ -17,6 +17,9 @@ std::vector<Option> generation_options();
 /** What they mean. `temperature` where --temp is not given is the table's. */
 GenerateOptions generate_options(const Arguments& arguments);
 
+/** How keys and values are kept. */
+nn::CacheOptions cache_options(const Arguments& arguments);
+
 /** Everything that a generation needs, loaded by those options. */
 struct Session {
   arch::LoadedModel model;

@@ -10,6 +10,7 @@
 
 #include "assay/cli/arguments.h"
 #include "assay/cli/output.h"
+#include "assay/cli/recording.h"
 #include "assay/cli/verbs.h"
 
 namespace assay::cli {
@@ -95,6 +96,7 @@ int run_troubleshoot(const Arguments& arguments, Output& output) {
                     "wrong-output",
                     words));
   }
+  Recording recording(arguments);
   TroubleshootOptions options{
       .against = arguments.maybe_text("--against").value_or(""),
       .base = arguments.maybe_text("--base").value_or(""),
@@ -107,7 +109,10 @@ int run_troubleshoot(const Arguments& arguments, Output& output) {
   } else {
     print_troubleshoot(diagnosis, output);
   }
-  return exit_code(diagnosis.verdict);
+  return recording.keep(
+      output, exit_code(diagnosis.verdict), [&](const RecordTarget& target) {
+        return record(target, diagnosis);
+      });
 }
 
 }  // namespace
@@ -139,7 +144,8 @@ Command troubleshoot_command() {
                    .help = "positions that are to fit; 0: at most 4096, then "
                            "all that the model has",
                    .fallback = "0"},
-                  {.name = "--all", .help = "go on after what explains it"}},
+                  {.name = "--all", .help = "go on after what explains it"},
+                  record_option()},
       .run = run_troubleshoot};
 }
 

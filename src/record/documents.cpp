@@ -1,5 +1,6 @@
 // What was found, as blocks of the project's documents.
 
+#include <algorithm>
 #include <span>
 
 #include <fmt/format.h>
@@ -140,6 +141,99 @@ Lines architecture_lines(const RecordTarget& target,
   return lines;
 }
 
+void add_text(Lines& lines, std::string_view text) {
+  auto more = project::split_lines(text);
+  lines.insert(lines.end(), more.begin(), more.end());
+}
+
+Lines diagnosis_lines(const RecordTarget& target,
+                      const Diagnosis& diagnosis,
+                      const project::ModelIdentity& model) {
+  Lines lines = {fmt::format("## Troubleshoot: {}, {}",
+                             markdown_cell(model.name),
+                             name(diagnosis.symptom)),
+                 "",
+                 fmt::format("Verdict: **{}**", name(diagnosis.verdict)),
+                 "",
+                 "| stage | outcome | detail |",
+                 "| --- | --- | --- |"};
+  for (const auto& stage : diagnosis.stages) {
+    lines.push_back(fmt::format("| {} | {} | {} |",
+                                markdown_cell(stage.name),
+                                name(stage.outcome),
+                                markdown_cell(stage.detail)));
+  }
+  lines.emplace_back();
+  for (const auto& suspect : diagnosis.suspects) {
+    add_text(lines, to_markdown(suspect.finding));
+    lines.push_back(fmt::format("  - How it speaks for it: {}; next: {}",
+                                name(suspect.weight),
+                                markdown_code(suspect.next)));
+  }
+  for (const auto& what : diagnosis.ruled_out) {
+    lines.push_back(fmt::format("- Ruled out: {}", markdown_cell(what)));
+  }
+  lines.push_back(fmt::format("- Next: {}", markdown_code(diagnosis.next)));
+  lines.emplace_back();
+  lines.push_back(fmt::format("Looked for {}: {} ({}), by {}",
+                              project::today(),
+                              markdown_cell(model.path),
+                              model.hash,
+                              markdown_code(target.command)));
+  return lines;
+}
+
+std::string backends_text(const DoctorReport& report) {
+  std::string text;
+  for (const auto& backend : report.backends) {
+    if (!backend.available) {
+      continue;
+    }
+    text += (text.empty() ? "" : "; ") + backend.name;
+    text += backend.device.empty() ? "" : " " + backend.device;
+    text += backend.memory == 0 ? "" : ", " + size_text(backend.memory);
+  }
+  return text;
+}
+
+// The processor alone would make one machine of all that have it.
+std::string machine_text(const DoctorReport& report) {
+  return fmt::format("{}, {} cores, {}, {}",
+                     report.machine.processor,
+                     report.machine.physical_cores,
+                     size_text(report.machine.memory),
+                     report.default_device);
+}
+
+Lines machine_lines(const RecordTarget& target, const DoctorReport& report) {
+  Lines lines = {
+      fmt::format("## Machine: {}", markdown_cell(machine_text(report))), ""};
+  for (const auto& [key, value] : record_conditions()) {
+    add_item(lines, key, value);
+  }
+  add_item(lines, "back ends", backends_text(report));
+  add_item(
+      lines, "BLAS", fmt::format("{} ({})", report.blas, report.blas_file));
+  add_item(lines,
+           "kernels",
+           fmt::format("{}, {} threads", report.simd, report.threads));
+  for (const auto& measured : report.measurements) {
+    add_item(lines,
+             measured.what,
+             fmt::format("{:.1f} {} (half the middle half of its runs: {:.2g})",
+                         measured.value,
+                         measured.unit,
+                         measured.spread));
+  }
+  for (const auto& finding : report.findings) {
+    add_text(lines, to_markdown(finding));
+  }
+  lines.emplace_back();
+  lines.push_back(fmt::format(
+      "Seen {}, by {}", project::today(), markdown_code(target.command)));
+  return lines;
+}
+
 RecordReport write(const RecordTarget& target,
                    std::string_view file,
                    std::string_view title,
@@ -179,6 +273,25 @@ RecordReport record(const RecordTarget& target, const CheckReport& report) {
                "# Diagnostics",
                project::block_id("check", model.path),
                lines);
+}
+
+RecordReport record(const RecordTarget& target, const Diagnosis& diagnosis) {
+  auto model = project::identify(target.store, diagnosis.path);
+  return write(target,
+               project::kDiagnosticsFile,
+               "# Diagnostics",
+               project::block_id(
+                   "troubleshoot",
+                   fmt::format("{} {}", name(diagnosis.symptom), model.path)),
+               diagnosis_lines(target, diagnosis, model));
+}
+
+RecordReport record(const RecordTarget& target, const DoctorReport& report) {
+  return write(target,
+               project::kDiagnosticsFile,
+               "# Diagnostics",
+               project::block_id("machine", machine_text(report)),
+               machine_lines(target, report));
 }
 
 }  // namespace assay

@@ -161,6 +161,38 @@ std::string loss_text(double percent) {
   return fmt::format("{:+.2f}%", percent);
 }
 
+std::string cache_text(const nn::CacheOptions& cache) {
+  auto text =
+      cache.bits == 0 ? std::string("as computed")
+      : cache.bits == 16
+          ? std::string("float16")
+          : fmt::format("{} bits, groups of {}", cache.bits, cache.group_size);
+  return cache.max_size == 0
+             ? text
+             : fmt::format("{}, {} positions", text, cache.max_size);
+}
+
+// What was asked for. How many tokens came of it is a condition: where they
+// are drawn, it differs from run to run.
+Facts generation_settings(const GenerationSetup& setup,
+                          const GenerationStats& stats) {
+  const auto& options = setup.options;
+  Facts facts = {
+      {"prompt", fmt::format("{} tokens", stats.prompt_tokens)},
+      {"at most", fmt::format("{} tokens", options.max_tokens)},
+      {"prefill step", fmt::format("{}", options.prefill_chunk)},
+      {"KV cache", cache_text(setup.cache)},
+      {"temperature", fmt::format("{:g}", options.sampling.temperature)}};
+  if (stats.reused_tokens > 0) {
+    facts.emplace_back("of it cached",
+                       fmt::format("{} tokens", stats.reused_tokens));
+  }
+  if (!setup.draft.empty()) {
+    facts.emplace_back("guesses", fmt::format("{}", options.num_draft_tokens));
+  }
+  return facts;
+}
+
 project::Decision decision_of(const QuantizeReport& report,
                               const std::string& name,
                               const RecordTarget& target,
@@ -248,7 +280,8 @@ RecordReport record(const RecordTarget& target,
       value.spread = measured.spread;
     }
     for (const auto& [key, text] : measured.conditions) {
-      if (key == "prompt") {
+      // What is as usual is not said: runs of before lack it.
+      if (key == "prompt" || (key == "KV cache" && options.kv_bits != 0)) {
         value.settings.emplace_back(key, text);
       }
     }
@@ -289,6 +322,40 @@ RecordReport record(const RecordTarget& target,
   run.settings.emplace_back("window", fmt::format("{}", window));
   add_source(target, reference, "reference", run);
   add_divergence(run, result);
+  return record_run(target, std::move(run));
+}
+
+RecordReport record(const RecordTarget& target,
+                    const GenerationSetup& setup,
+                    const Generation& generation) {
+  auto run = run_of(target, "generate", setup.model);
+  run.settings = generation_settings(setup, generation.stats);
+  if (!setup.draft.empty()) {
+    add_source(target, setup.draft, "draft", run);
+  }
+  run.conditions.emplace_back("generated",
+                              fmt::format("{} tokens, ended by {}",
+                                          generation.stats.generated_tokens,
+                                          name(generation.finish)));
+  if (setup.options.sampling.temperature > 0) {
+    run.conditions.emplace_back("seed", fmt::format("{}", generation.seed));
+  }
+  for (const auto& measured : measurements(generation.stats)) {
+    // A rate of nothing is none.
+    if (measured.unit != "tokens/s" || measured.value > 0) {
+      run.values.push_back(once(measured.what,
+                                measured.value,
+                                measured.unit,
+                                better_of(measured.unit)));
+    }
+  }
+  if (const auto& stats = generation.stats; stats.drafted_tokens > 0) {
+    run.values.push_back(
+        once("accepted guesses",
+             100.0 * stats.accepted_tokens / stats.drafted_tokens,
+             "%",
+             Better::more));
+  }
   return record_run(target, std::move(run));
 }
 

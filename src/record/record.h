@@ -10,9 +10,12 @@
 #include <vector>
 
 #include "assay/check/check.h"
+#include "assay/check/doctor.h"
 #include "assay/convert/convert.h"
 #include "assay/core/finding.h"
+#include "assay/diagnose/troubleshoot.h"
 #include "assay/fit/fit.h"
+#include "assay/generate/generate.h"
 #include "assay/inspect/inspect.h"
 #include "assay/measure/bench.h"
 #include "assay/measure/compare.h"
@@ -43,6 +46,10 @@ struct RecordReport {
 RecordReport record(const RecordTarget& target, const ModelReport& report);
 /** A block of DIAGNOSTICS.md: verdict, steps, findings. */
 RecordReport record(const RecordTarget& target, const CheckReport& report);
+/** A block of DIAGNOSTICS.md for each symptom of a model. */
+RecordReport record(const RecordTarget& target, const Diagnosis& diagnosis);
+/** A block of DIAGNOSTICS.md for each machine. */
+RecordReport record(const RecordTarget& target, const DoctorReport& report);
 
 RecordReport record(const RecordTarget& target,
                     const BenchReport& report,
@@ -57,6 +64,17 @@ RecordReport record(const RecordTarget& target,
                     const TokenSample& sample,
                     int window,
                     const Divergence& result);
+/** What a generation ran with; all of it may change its speed. */
+struct GenerationSetup {
+  std::filesystem::path model;
+  std::filesystem::path draft;  ///< empty: none
+  GenerateOptions options;
+  nn::CacheOptions cache;
+};
+/** Speed and memory of one generation, the draw's settings beside them. */
+RecordReport record(const RecordTarget& target,
+                    const GenerationSetup& setup,
+                    const Generation& generation);
 RecordReport record(const RecordTarget& target, const ConvertReport& report);
 /** With `max_loss_percent` a decision as well: the mix, and what it costs. */
 RecordReport record(const RecordTarget& target, const QuantizeReport& report);

@@ -111,21 +111,18 @@ class Conversion {
 
  private:
   void to_mlx() {
+    // A tokenizer takes as long to make as many tensors to write, and so does
+    // the flush of each small file.
+    auto documents = std::async(std::launch::async, [this] {
+      std::vector<Finding> findings;
+      write_documents(files_, folder_.partial(), findings);
+      return findings;
+    });
     auto plan = make_plan(tree_.parameters, reader_, data_, options_);
     check_space(folder_.partial(), plan.bytes);
     std::ranges::copy(plan.findings, std::back_inserter(report_.findings));
-    // A tokenizer takes as long to make as many tensors to write, and so does
-    // the flush of each small file.
-    auto documents = std::async(std::launch::async, [this, &plan] {
-      std::vector<Finding> findings;
-      write_documents(files_, folder_.partial(), findings);
-      auto config = tree_.config;
-      add_older_spelling(config, findings);
-      write_text(
-          folder_.partial() / kConfigName,
-          to_text(result_config(config, plan.quantization, dtype_name(plan))));
-      return findings;
-    });
+    auto config = std::async(std::launch::async,
+                             [this, &plan] { return write_config(plan); });
     report_.files = write_mlx_folder(
         plan,
         folder_.partial(),
@@ -138,6 +135,17 @@ class Conversion {
       report_.quantization = plan.quantization->standard;
     }
     std::ranges::copy(documents.get(), std::back_inserter(report_.findings));
+    std::ranges::copy(config.get(), std::back_inserter(report_.findings));
+  }
+
+  std::vector<Finding> write_config(const Plan& plan) const {
+    std::vector<Finding> findings;
+    auto config = tree_.config;
+    add_older_spelling(config, findings);
+    write_text(
+        folder_.partial() / kConfigName,
+        to_text(result_config(config, plan.quantization, dtype_name(plan))));
+    return findings;
   }
 
   void to_hf() {

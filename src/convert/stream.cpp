@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -105,14 +106,15 @@ class QuantizedBatch {
       : words_per_row_(cut.width * parameter.quantization->bits / 32),
         scale_row_bytes_(cut.width / parameter.quantization->group_size *
                          info(parameter.dtype).bytes),
-        words_(batch_rows(cut) * words_per_row_),
+        words_(std::make_unique_for_overwrite<uint32_t[]>(batch_rows(cut) *
+                                                          words_per_row_)),
         scales_(cut.rows * scale_row_bytes_),
         biases_(parameter.quantization->mode == "affine" ? scales_.size() : 0) {
   }
 
   std::span<uint32_t> words(size_t row_in_batch, size_t count) {
-    return std::span(words_).subspan(row_in_batch * words_per_row_,
-                                     count * words_per_row_);
+    return {words_.get() + row_in_batch * words_per_row_,
+            count * words_per_row_};
   }
   std::span<std::byte> scales(size_t row, size_t count) {
     return std::span(scales_).subspan(row * scale_row_bytes_,
@@ -136,7 +138,7 @@ class QuantizedBatch {
 
  private:
   size_t words_per_row_, scale_row_bytes_;
-  std::vector<uint32_t> words_;
+  std::unique_ptr<uint32_t[]> words_;  // of a batch; not cleared before
   std::vector<std::byte> scales_, biases_;
 };
 

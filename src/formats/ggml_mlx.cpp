@@ -92,10 +92,10 @@ uint64_t join_pairs(uint64_t values) {
 
 /** ggml's low nibbles are the first 16 values, its high ones the other 16; to
  * MLX the two of a byte are neighbours. */
-void repack_nibbles(const Bytes<16>& nibbles, std::byte* out) {
+void repack_nibbles(const std::byte* nibbles, std::byte* out) {
   constexpr uint64_t kLow = 0x0f0f0f0f0f0f0f0f;
   std::array<uint64_t, 2> from{};
-  std::memcpy(from.data(), nibbles.data(), sizeof(from));
+  std::memcpy(from.data(), nibbles, sizeof(from));
   const std::array<uint64_t, 2> to{
       join_pairs(from[0] & kLow) | join_pairs(from[1] & kLow) << 32,
       join_pairs(from[0] >> 4 & kLow) | join_pairs(from[1] >> 4 & kLow) << 32};
@@ -222,7 +222,7 @@ bool all_blocks(std::span<const std::byte> bytes, const Visit& visit) {
   for (size_t at = 0; at < bytes.size(); at += sizeof(Block)) {
     Block block;
     std::memcpy(&block, bytes.data() + at, sizeof(Block));
-    if (!visit(block)) {
+    if (!visit(block, bytes.data() + at)) {
       return false;
     }
   }
@@ -254,10 +254,14 @@ bool write_groups(const Block& block, Output& out) {
   return true;
 }
 
+/** `stored` is where the block was copied from: two halves of a copy that was
+ * just made cannot be read as one without waiting for it. */
 template <int Bits, typename Block>
-void write_quants(const Block& block, std::byte*& out) {
+void write_quants(const Block& block,
+                  const std::byte* stored,
+                  std::byte*& out) {
   if constexpr (std::is_same_v<Block, Q4_0> || std::is_same_v<Block, Q4_1>) {
-    repack_nibbles(block.nibbles, out);
+    repack_nibbles(stored + offsetof(Block, nibbles), out);
     out += block.nibbles.size();
   } else {
     const auto values = quants(block);
@@ -268,18 +272,19 @@ void write_quants(const Block& block, std::byte*& out) {
 
 template <typename Block, int Bits>
 bool rewrite(std::span<const std::byte> bytes, Output out) {
-  return all_blocks<Block>(bytes, [&out](const Block& block) {
-    if (!write_groups(block, out)) {
-      return false;
-    }
-    write_quants<Bits>(block, out.packed);
-    return true;
-  });
+  return all_blocks<Block>(bytes,
+                           [&out](const Block& block, const std::byte* stored) {
+                             if (!write_groups(block, out)) {
+                               return false;
+                             }
+                             write_quants<Bits>(block, stored, out.packed);
+                             return true;
+                           });
 }
 
 template <typename Block>
 bool all_fit(std::span<const std::byte> bytes, bool half) {
-  return all_blocks<Block>(bytes, [half](const Block& block) {
+  return all_blocks<Block>(bytes, [half](const Block& block, const std::byte*) {
     if constexpr (OneHalfGroup<Block>) {
       if (half) {
         return half_group(block).fits;
@@ -339,7 +344,7 @@ Bytes<64> codes(const NVFP4& block) {
 
 template <typename Block>
 bool rewrite_floats(std::span<const std::byte> bytes, Output out) {
-  return all_blocks<Block>(bytes, [&out](const Block& block) {
+  return all_blocks<Block>(bytes, [&out](const Block& block, const std::byte*) {
     if (!fits(block)) {
       return false;
     }
@@ -356,8 +361,8 @@ bool rewrite_floats(std::span<const std::byte> bytes, Output out) {
 
 template <typename Block>
 bool all_floats_fit(std::span<const std::byte> bytes) {
-  return all_blocks<Block>(bytes,
-                           [](const Block& block) { return fits(block); });
+  return all_blocks<Block>(
+      bytes, [](const Block& block, const std::byte*) { return fits(block); });
 }
 
 bool rewrite_type(DType dtype, std::span<const std::byte> bytes, Output out) {

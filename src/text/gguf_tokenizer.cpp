@@ -428,7 +428,7 @@ std::string tokenizer_json_from_gguf(const GgufMetadata& metadata,
 
 std::string tokenizer_config_from_gguf(const GgufMetadata& metadata,
                                        std::string_view where) {
-  auto vocabulary = read_gguf_vocabulary(metadata, where);
+  auto vocabulary = read_gguf_names(metadata, where);
   Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"}};
   auto name = [&](const char* key, const std::optional<int32_t>& id) {
     if (id) {

@@ -208,8 +208,8 @@ const std::string& GgufVocabulary::text(int32_t id) const {
   return tokens.at(static_cast<size_t>(id)).text;
 }
 
-GgufVocabulary read_gguf_vocabulary(const GgufMetadata& metadata,
-                                    std::string_view where) {
+GgufVocabulary read_gguf_names(const GgufMetadata& metadata,
+                               std::string_view where) {
   GgufVocabulary vocabulary;
   vocabulary.where = std::string(where);
   auto text = [&](std::string_view key) {
@@ -230,7 +230,6 @@ GgufVocabulary read_gguf_vocabulary(const GgufMetadata& metadata,
   if (vocabulary.is_sentencepiece_bpe()) {
     respell_spaces(vocabulary);
   }
-  check_tokens(vocabulary);
   auto id = [&](std::string_view name) {
     return read_id(vocabulary, metadata, name);
   };
@@ -244,6 +243,13 @@ GgufVocabulary read_gguf_vocabulary(const GgufMetadata& metadata,
     vocabulary.bos = id("cls");
   }
   read_flags(vocabulary, metadata);
+  return vocabulary;
+}
+
+GgufVocabulary read_gguf_vocabulary(const GgufMetadata& metadata,
+                                    std::string_view where) {
+  auto vocabulary = read_gguf_names(metadata, where);
+  check_tokens(vocabulary);
   return vocabulary;
 }
 

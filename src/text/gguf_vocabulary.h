@@ -58,6 +58,11 @@ struct GgufVocabulary {
 GgufVocabulary read_gguf_vocabulary(const GgufMetadata& metadata,
                                     std::string_view where);
 
+/** The same without holding the tokens against each other, for what asks for a
+ * few of them beside the vocabulary itself. */
+GgufVocabulary read_gguf_names(const GgufMetadata& metadata,
+                               std::string_view where);
+
 using Merge = std::pair<std::string, std::string>;
 
 /** tokenizer.ggml.merges, each split in two. */

@@ -11,6 +11,12 @@ bool is_continuation(char byte) {
   return (static_cast<uint8_t>(byte) & 0xC0) == 0x80;
 }
 
+/** What stands in a JSON string as it is. */
+bool is_plain(char c) {
+  auto byte = static_cast<uint8_t>(c);
+  return byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\';
+}
+
 /** Bytes of the character at the start of `text`; 0 if it is malformed
  * (overlong, a surrogate, past U+10FFFF, cut short). Unicode 15, table 3-7. */
 size_t character_size(std::string_view text) {
@@ -40,6 +46,16 @@ bool append_string(std::string& out, std::string_view text) {
   auto start = out.size();
   out += '"';
   while (!text.empty()) {
+    // Most of a vocabulary is a run of these.
+    size_t run = 0;
+    while (run < text.size() && is_plain(text[run])) {
+      ++run;
+    }
+    out += text.substr(0, run);
+    text.remove_prefix(run);
+    if (text.empty()) {
+      break;
+    }
     auto size = character_size(text);
     if (size == 0) {
       out.resize(start);

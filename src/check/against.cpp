@@ -118,6 +118,16 @@ class Comparison {
   }
 
  private:
+  // Safetensors and PyTorch's files have the same documents beside them, and
+  // the same names and shapes in them; a GGUF has its own.
+  bool same_layout() const {
+    auto layout = [](const std::string& container) {
+      return container == "PyTorch" ? std::string_view("safetensors")
+                                    : std::string_view(container);
+    };
+    return layout(model_.container) == layout(good_.container);
+  }
+
   void add(std::string_view id,
            const std::string& where,
            std::string expected,
@@ -148,7 +158,7 @@ class Comparison {
 
   void missing_document(const std::string& path) {
     // A GGUF has no documents beside it, and lone weights none at all.
-    if (model_.documents.empty() || model_.container != good_.container) {
+    if (model_.documents.empty() || !same_layout()) {
       return;
     }
     bool needed =
@@ -172,8 +182,8 @@ class Comparison {
     }
     auto mine = plain_fields(own);
     auto theirs = plain_fields(good);
-    bool one_writer = newer_dialect(own) == newer_dialect(good) &&
-                      model_.container == good_.container;
+    bool one_writer =
+        newer_dialect(own) == newer_dialect(good) && same_layout();
     auto all = theirs;
     all.insert(mine.begin(), mine.end());
     for (const auto& [field, unused] : all) {
@@ -293,7 +303,7 @@ class Comparison {
     auto own = processor_of(model_);
     auto good = processor_of(good_);
     if (own.empty() && !good.empty() && !model_.documents.empty() &&
-        model_.container == good_.container) {
+        same_layout()) {
       add("against.file-missing",
           "processor",
           "preprocessor_config.json or processor_config.json",
@@ -340,7 +350,7 @@ class Comparison {
       }
     }
     added_tokens(path, own, good);
-    if (model_.container != good_.container) {
+    if (!same_layout()) {
       return;  // made from a GGUF: the same work, said otherwise
     }
     for (const auto* part :
@@ -419,7 +429,7 @@ class Comparison {
               fmt::format("{} tensors", good.size()),
               "none");
         }
-      } else if (model_.container == good_.container) {
+      } else if (same_layout()) {
         folder(prefix, own->second, good);
       }
     }
@@ -490,15 +500,30 @@ class Comparison {
                       quote(own.begin()->first)));
       return;
     }
-    absent(prefix, own, missing);
+    absent(prefix, own, good, missing);
     extra(prefix, own, good);
+  }
+
+  // Groups of names of the same bytes of which the others have one.
+  static std::set<std::string> shared(const Tensors& all,
+                                      const Tensors& others) {
+    std::set<std::string> groups;
+    for (const auto& [tensor, facts] : all) {
+      if (!facts.same_as.empty() && others.contains(tensor)) {
+        groups.insert(facts.same_as);
+      }
+    }
+    return groups;
   }
 
   void absent(const std::string& prefix,
               const Tensors& own,
+              const Tensors& good,
               const std::vector<std::string>& missing) {
+    auto groups = shared(good, own);
     for (const auto& tensor : missing) {
-      bool tied = tensor.ends_with("lm_head.weight") && ties(model_);
+      bool tied = (tensor.ends_with("lm_head.weight") && ties(model_)) ||
+                  groups.contains(good.at(tensor).same_as);
       if (!tied && !derived(tensor)) {
         add("against.tensor-missing",
             prefix + tensor,
@@ -511,8 +536,10 @@ class Comparison {
   void extra(const std::string& prefix,
              const Tensors& own,
              const Tensors& good) {
+    auto groups = shared(own, good);
     for (const auto& [tensor, facts] : own) {
-      bool tied = tensor.ends_with("lm_head.weight") && ties(good_);
+      bool tied = (tensor.ends_with("lm_head.weight") && ties(good_)) ||
+                  groups.contains(facts.same_as);
       if (!good.contains(tensor) && !tied && !derived(tensor) &&
           packed(own, tensor) == packed(good, tensor)) {
         add("against.tensor-extra",

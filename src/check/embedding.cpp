@@ -9,8 +9,8 @@
 #include "assay/check/pipeline.h"
 #include "assay/check/rules.h"
 #include "assay/core/file.h"
+#include "assay/formats/component_weights.h"
 #include "assay/formats/quote.h"
-#include "assay/formats/safetensors.h"
 
 // Folders as sentence-transformers writes them: modules.json lists modules
 // that run one after another, each with a folder of its own. The width of the
@@ -261,23 +261,19 @@ class Walk {
     if (input.empty() || input == "sentence_embedding") {
       hold(module, in, "in_features");
     }
-    auto file = module.folder / "model.safetensors";
-    std::error_code error;
-    if (fs::is_regular_file(file, error)) {
-      for (const auto& tensor : read_safetensors(file).tensors) {
-        if (tensor.name == "linear.weight" && tensor.shape.size() == 2) {
-          shown(module, in, tensor.shape[1], "in_features");
-          shown(module, out, tensor.shape[0], "out_features");
-        }
+    auto weights = component_files(module.folder);
+    for (const auto& tensor : component_tensors(weights, findings_)) {
+      if (tensor.name == "linear.weight" && tensor.shape.size() == 2) {
+        shown(module, in, tensor.shape[1], "in_features");
+        shown(module, out, tensor.shape[0], "out_features");
       }
-    } else if (config.is_object()) {
-      bool pickle = fs::exists(module.folder / "pytorch_model.bin", error);
+    }
+    if (weights.files.empty() && config.is_object()) {
       findings_.push_back(
-          make_finding(pickle ? "model.not-read" : "embedding.module-missing",
-                       pickle ? (module.folder / "pytorch_model.bin").string()
-                              : file.string(),
-                       "weights in safetensors",
-                       pickle ? "a pickle" : "no such file"));
+          make_finding("embedding.module-missing",
+                       (module.folder / "model.safetensors").string(),
+                       "weights in safetensors or PyTorch's",
+                       "no such file"));
     }
     width_ = out;
   }

@@ -9,8 +9,8 @@
 
 #include "assay/check/checkup.h"
 #include "assay/core/file.h"
+#include "assay/formats/component_weights.h"
 #include "assay/formats/quote.h"
-#include "assay/formats/safetensors.h"
 #include "assay/formats/safetensors_index.h"
 
 namespace assay::rules {
@@ -55,51 +55,19 @@ bool is_plain_name(std::string_view name) {
          is_printable_utf8(name);
 }
 
-std::vector<fs::path> weight_files(const fs::path& folder) {
-  std::vector<fs::path> files;
-  std::vector<fs::path> variants;  // model.fp16.safetensors
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
-       entry.increment(error)) {
-    const auto& path = entry->path();
-    if (path.extension() == ".safetensors") {
-      bool variant = path.stem().has_extension();
-      (variant ? variants : files).push_back(path);
-    }
+void hold_against_index(Pipeline& pipeline, const ComponentFiles& chosen) {
+  if (chosen.index.empty()) {
+    return;
   }
-  auto& chosen = files.empty() ? variants : files;
-  std::ranges::sort(chosen);
-  return chosen;
-}
-
-bool has_other_weights(const fs::path& folder) {
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
-       entry.increment(error)) {
-    auto suffix = entry->path().extension();
-    if (suffix == ".bin" || suffix == ".msgpack" || suffix == ".onnx") {
-      return true;
-    }
-  }
-  return false;
-}
-
-void hold_against_index(Pipeline& pipeline, const Component& component) {
-  for (const auto* stem : {"diffusion_pytorch_model", "model"}) {
-    auto path =
-        component.folder / fmt::format("{}.safetensors.index.json", stem);
+  auto index =
+      parse_safetensors_index(read_text(chosen.index), chosen.index.string());
+  for (const auto& shard : index.shards) {
+    auto path = chosen.index.parent_path() / shard;
     if (!fs::exists(path)) {
-      continue;
-    }
-    auto index = parse_safetensors_index(read_text(path), path.string());
-    for (const auto& shard : index.shards) {
-      if (!fs::exists(component.folder / shard)) {
-        pipeline.findings.push_back(
-            make_finding("index.missing-shard",
-                         (component.folder / shard).string(),
-                         "the shard that the index names",
-                         "no such file"));
-      }
+      pipeline.findings.push_back(make_finding("index.missing-shard",
+                                               path.string(),
+                                               "the shard that the index names",
+                                               "no such file"));
     }
   }
 }
@@ -113,30 +81,27 @@ bool is_bytes_of_floats(const Component& component, const TensorInfo& tensor) {
 }
 
 void read_weights(Pipeline& pipeline, Component& component) {
-  auto files = weight_files(component.folder);
-  for (const auto& file : files) {
-    for (auto& tensor : read_safetensors(file).tensors) {
-      if (is_bytes_of_floats(component, tensor)) {
-        pipeline.findings.push_back(
-            make_finding("tensor.f8-as-bytes",
-                         fmt::format("{}: {}", file.string(), tensor.name),
-                         "a floating-point type",
-                         std::string(name(tensor.dtype))));
-      }
-      component.tensors.emplace(std::move(tensor.name),
-                                std::move(tensor.shape));
+  auto chosen = component_files(component.folder);
+  for (auto& tensor : component_tensors(chosen, pipeline.findings)) {
+    if (is_bytes_of_floats(component, tensor)) {
+      pipeline.findings.push_back(make_finding(
+          "tensor.f8-as-bytes",
+          fmt::format(
+              "{}: {}", chosen.files[tensor.file].string(), tensor.name),
+          "a floating-point type",
+          std::string(name(tensor.dtype))));
     }
+    component.tensors.emplace(std::move(tensor.name), std::move(tensor.shape));
   }
-  hold_against_index(pipeline, component);
-  if (!files.empty()) {
+  hold_against_index(pipeline, chosen);
+  if (!chosen.files.empty()) {
     return;
   }
-  bool other = has_other_weights(component.folder);
   pipeline.findings.push_back(
-      make_finding(other ? "model.not-read" : "component.no-weights",
+      make_finding(chosen.others ? "model.not-read" : "component.no-weights",
                    component.folder.string(),
-                   "weights in safetensors",
-                   other ? "another format" : "none"));
+                   "weights in safetensors or PyTorch's",
+                   chosen.others ? "another format" : "none"));
 }
 
 bool has_tokenizer(const fs::path& folder) {

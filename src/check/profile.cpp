@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 #include <fmt/format.h>
 
 #include "assay/arch/architecture.h"
 #include "assay/core/file.h"
+#include "assay/formats/adapter.h"
+#include "assay/formats/component_weights.h"
 #include "assay/formats/model_files.h"
-#include "assay/formats/safetensors.h"
+#include "assay/formats/model_kind.h"
 #include "assay/text/tokenizer.h"
 
 namespace assay {
@@ -45,6 +48,35 @@ Json parse_lenient(std::string text, const std::string& where) {
   return parse_json(text, where);
 }
 
+// As stored profiles have it.
+std::string container_name(Container container) {
+  return container == Container::gguf ? "gguf" : std::string(name(container));
+}
+
+// Tensors that are the same bytes of one file, each with the first name of
+// its kin. A safetensors file has none: ranges there do not overlap.
+std::map<std::string, std::string> same_storage(
+    const std::vector<TensorInfo>& tensors) {
+  using Place = std::tuple<uint32_t, uint64_t, uint64_t, uint64_t>;
+  std::map<Place, std::vector<std::string>> places;
+  for (const auto& tensor : tensors) {
+    if (tensor.bytes > 0) {
+      auto packed = tensor.packed ? tensor.packed->offset + 1 : 0;
+      places[{tensor.file, packed, tensor.offset, tensor.bytes}].push_back(
+          tensor.name);
+    }
+  }
+  std::map<std::string, std::string> first_of;
+  for (const auto& [place, names] : places) {
+    for (const auto& one : names) {
+      if (names.size() > 1) {
+        first_of[one] = *std::ranges::min_element(names);
+      }
+    }
+  }
+  return first_of;
+}
+
 class Reader {
  public:
   explicit Reader(const fs::path& path) { profile_.source = path.string(); }
@@ -77,35 +109,28 @@ class Reader {
     for (const auto& tensor : tensors) {
       kept[tensor.name] = {tensor.dtype, tensor.shape};
     }
+    for (const auto& [tensor, first] : same_storage(tensors)) {
+      kept[tensor].same_as = first;
+    }
   }
 
-  // A component of a pipeline: its safetensors, without the variants
-  // (model.fp16.safetensors) that repeat them.
+  // A component of a pipeline, or a module of sentence-transformers.
   void component_weights(const fs::path& folder, const std::string& prefix) {
-    std::vector<fs::path> files;
-    std::error_code error;
-    for (fs::directory_iterator entry(folder, error), end;
-         !error && entry != end;
-         entry.increment(error)) {
-      const auto& path = entry->path();
-      if (path.extension() == ".safetensors" && !path.stem().has_extension()) {
-        files.push_back(path);
+    keep([&] {
+      auto chosen = component_files(folder);
+      auto found = component_tensors(chosen, profile_.findings);
+      if (!chosen.files.empty()) {
+        tensors(found, prefix);
+        profile_.container = container_name(chosen.container);
       }
-    }
-    std::ranges::sort(files);
-    for (const auto& file : files) {
-      keep([&] {
-        tensors(read_safetensors(file).tensors, prefix);
-        profile_.container = "safetensors";
-      });
-    }
+    });
   }
 
   void model(const fs::path& path) {
     keep([&] {
       auto files = open_model(path);
       bool gguf = files.container == Container::gguf;
-      profile_.container = gguf ? "gguf" : std::string(name(files.container));
+      profile_.container = container_name(files.container);
       profile_.chat_template = files.chat_template;
       tensors(files.tensors, "");
       if (gguf && !profile_.documents.contains("config.json")) {
@@ -121,6 +146,34 @@ class Reader {
         });
       }
     });
+  }
+
+  // Of the folder itself.
+  void weights(const fs::path& path, ModelKind kind) {
+    std::error_code error;
+    switch (kind) {
+      case ModelKind::component:
+      case ModelKind::scheduler:
+        return component_weights(path, "");
+      case ModelKind::adapter:
+        return keep([&] {
+          auto adapter = open_adapter(path);
+          tensors(adapter.files.tensors, "");
+          profile_.container = container_name(adapter.files.container);
+        });
+      case ModelKind::pipeline:
+        return;
+      case ModelKind::embedding:
+        // The encoder may lie in a folder of its own.
+        if (!fs::exists(path / "config.json", error)) {
+          return;
+        }
+        break;
+      case ModelKind::onnx:
+      case ModelKind::model:
+        break;
+    }
+    model(path);
   }
 
   Profile finish() {
@@ -183,8 +236,9 @@ const Json& object_in(const Json& json,
 }
 
 ProfileTensor tensor_from(const Json& json, const std::string& where) {
-  bool pair = json.is_array() && json.size() == 2 && json[0].is_string() &&
-              json[1].is_array() &&
+  bool pair = json.is_array() && (json.size() == 2 || json.size() == 3) &&
+              json[0].is_string() && json[1].is_array() &&
+              (json.size() == 2 || json[2].is_string()) &&
               std::ranges::all_of(json[1], [](const Json& dimension) {
                 return dimension.is_number_integer();
               });
@@ -193,7 +247,9 @@ ProfileTensor tensor_from(const Json& json, const std::string& where) {
   if (!dtype) {
     malformed(where, "a tensor without a type and a shape");
   }
-  return {*dtype, json[1].get<Shape>()};
+  return {*dtype,
+          json[1].get<Shape>(),
+          json.size() == 3 ? json[2].get<std::string>() : ""};
 }
 
 }  // namespace
@@ -209,22 +265,16 @@ Profile profile_of(const fs::path& path) {
     return reader.finish();
   }
   reader.folder(path, "");
-  bool pipeline = fs::exists(path / "model_index.json", error);
+  auto kind = kind_of(path);
+  bool parts = kind == ModelKind::pipeline || kind == ModelKind::embedding;
   for (const auto& folder : folders_of(path)) {
     auto prefix = folder.filename().string() + "/";
     reader.folder(folder, prefix);
-    if (pipeline) {
+    if (parts) {
       reader.component_weights(folder, prefix);
     }
   }
-  bool alone = fs::exists(path / "scheduler_config.json", error) ||
-               fs::exists(path / "adapter_config.json", error);
-  auto component = path / "diffusion_pytorch_model.safetensors";
-  if (alone || fs::exists(component, error)) {
-    reader.component_weights(path, "");
-  } else if (!pipeline) {
-    reader.model(path);
-  }
+  reader.weights(path, kind);
   return reader.finish();
 }
 
@@ -249,6 +299,9 @@ Json to_json(const Profile& profile) {
     Json all = Json::object();
     for (const auto& [tensor, facts] : tensors) {
       all[tensor] = {name(facts.dtype), facts.shape};
+      if (!facts.same_as.empty()) {
+        all[tensor].push_back(facts.same_as);
+      }
     }
     json["tensors"][prefix] = std::move(all);
   }

@@ -21,12 +21,16 @@ namespace assay {
 struct ProfileTensor {
   DType dtype = DType::f32;
   Shape shape;
+  /** PyTorch's files keep every name of one storage, as of tied weights;
+   * safetensors have one of them. The first of the names, in their order. */
+  std::string same_as = {};
   bool operator==(const ProfileTensor&) const = default;
 };
 
 struct Profile {
-  std::string source;     ///< the path it was made from
-  std::string container;  ///< "safetensors", "gguf"; empty without weights
+  std::string source;  ///< the path it was made from
+  /** "safetensors", "PyTorch", "gguf"; empty without weights. */
+  std::string container;
   /** By path below the model: "config.json", "vae/config.json"... */
   std::map<std::string, Json> documents;
   /** By path: "tokenizer.json", "tokenizer_2/tokenizer.json". */
@@ -38,7 +42,7 @@ struct Profile {
   std::vector<Finding> findings;
 };
 
-/** Of a model folder, a .gguf or a .safetensors file. Throws Error
+/** Of a model folder or a file of weights. Throws Error
  * file.unreadable when there is nothing; what is wrong with one file goes to
  * `findings`. */
 Profile profile_of(const std::filesystem::path& path);

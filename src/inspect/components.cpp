@@ -8,6 +8,7 @@
 #include "assay/core/file.h"
 #include "assay/formats/adapter.h"
 #include "assay/formats/checkpoint_layout.h"
+#include "assay/formats/component_weights.h"
 #include "assay/formats/file_safety.h"
 #include "assay/formats/model_kind.h"
 #include "assay/formats/onnx.h"
@@ -58,23 +59,6 @@ void drop_expected(ModelReport& report) {
   });
 }
 
-// Of two sets of weights (model.safetensors, model.fp16.safetensors) one.
-std::vector<fs::path> weights_in(const fs::path& folder) {
-  std::vector<fs::path> plain;
-  std::vector<fs::path> variants;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
-       entry.increment(error)) {
-    const auto& path = entry->path();
-    if (path.extension() == ".safetensors") {
-      (path.stem().has_extension() ? variants : plain).push_back(path);
-    }
-  }
-  auto& chosen = plain.empty() ? variants : plain;
-  std::ranges::sort(chosen);
-  return chosen;
-}
-
 /** A component's name and class, and where it lies. */
 struct Place {
   std::string name, class_name;
@@ -92,19 +76,23 @@ ModelReport inspect_places(const fs::path& path,
   ModelFiles model;
   model.path = path;
   std::vector<ComponentSummary> components;
+  std::set<std::string_view> containers;
   for (const auto& place : places) {
     ComponentSummary summary;
     summary.name = place.name;
     summary.class_name = place.class_name;
     std::vector<const TensorInfo*> shown;
     std::vector<TensorInfo> tensors;
-    auto files = weights_in(place.folder);
-    for (const auto& file : files) {
+    auto chosen = component_files(place.folder);
+    if (!chosen.files.empty()) {
+      containers.insert(name(chosen.container));
+    }
+    for (size_t i = 0; i < chosen.files.size(); ++i) {
       try {
+        auto read = component_tensors(chosen, i, model.findings);
         auto number = static_cast<uint32_t>(model.files.size());
-        auto header = read_safetensors(file);
-        model.files.push_back(file);
-        for (auto& tensor : header.tensors) {
+        model.files.push_back(chosen.files[i]);
+        for (auto& tensor : read) {
           tensor.file = number;
           tensors.push_back(std::move(tensor));
         }
@@ -120,7 +108,7 @@ ModelReport inspect_places(const fs::path& path,
     if (!fs::is_directory(place.folder, error)) {
       summary.detail = "not there";
     } else {
-      summary.detail = tensors.empty() ? "no safetensors" : types_of(shown);
+      summary.detail = tensors.empty() ? "no weights" : types_of(shown);
     }
     bool settings = place.class_name.find("Tokenizer") != std::string::npos ||
                     place.class_name.find("Scheduler") != std::string::npos ||
@@ -136,6 +124,9 @@ ModelReport inspect_places(const fs::path& path,
   auto report = inspect(model);
   drop_expected(report);
   report.components = std::move(components);
+  if (!containers.empty()) {
+    report.container = fmt::format("{}", fmt::join(containers, ", "));
+  }
   return report;
 }
 
@@ -431,13 +422,11 @@ ModelReport inspect_path(const fs::path& path) {
       return plain;
     }
   }();
-  if (report.kind == "vision-language") {
-    return report;
-  }
-  if (report.kind != "pickle") {
+  bool told = report.kind == "vision-language" || report.kind == "pickle";
+  if (!told) {
     report.kind = name(kind);
   }
-  if (kind == ModelKind::model && !report.components.empty()) {
+  if (!told && kind == ModelKind::model && !report.components.empty()) {
     report.kind =
         report.architecture.ends_with(" adapter") ? "adapter" : "checkpoint";
   }

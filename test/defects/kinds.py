@@ -6,12 +6,13 @@ import kinds_gguf
 import kinds_images
 import kinds_language
 import kinds_quantized
+import kinds_torch
 import kinds_vision
 from files import link_tree
 from sound import SOUND
 
 Kind = collections.namedtuple("Kind", "area name model plant ids mode")
-PARTS = (kinds_language, kinds_quantized, kinds_gguf, kinds_images, kinds_vision, kinds_adapters)
+PARTS = (kinds_language, kinds_quantized, kinds_gguf, kinds_images, kinds_vision, kinds_adapters, kinds_torch)
 
 
 def all_kinds():

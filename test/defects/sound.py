@@ -122,6 +122,11 @@ def make(root):
     for folder in sorted(MLX.iterdir()):
         whole(folder.name, root / f"mlx-{folder.name}", MLX)
         models[f"mlx-{folder.name}"] = root / f"mlx-{folder.name}"
+    from torch_files import as_torch
+
+    for name in ("sd1", "flux", "sentence-transformers"):
+        as_torch(SOUND / name, root / f"{name}-torch")
+        models[f"{name}-torch"] = root / f"{name}-torch"
     for name, maker in (("llama-sharded", sharded), ("llama-gguf", gguf)):
         maker(root / name)
         models[name] = root / name

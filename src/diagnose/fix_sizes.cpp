@@ -3,6 +3,7 @@
 // all stored tensors are as declared. No name or shape is written here.
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <limits>
 #include <map>
@@ -16,6 +17,7 @@
 #include "assay/check/rules.h"
 #include "assay/diagnose/repairs.h"
 #include "assay/formats/model_files.h"
+#include "assay/inspect/class_defaults.h"
 #include "assay/inspect/declared.h"
 
 namespace assay::repair {
@@ -25,6 +27,8 @@ constexpr auto kSizesDocument = "config.json";
 constexpr int kMaxSteps = 6;
 constexpr size_t kMaxValues = 64;
 constexpr int64_t kLargest = int64_t{1} << 31;
+// Absent, they follow from the number of heads.
+constexpr std::array kRuled = {"num_key_value_heads", "head_dim"};
 
 using Path = std::vector<std::string>;
 
@@ -172,7 +176,7 @@ class Search {
       growth_.clear();
       auto proposals = id == "arch.unsupported" || field == "model_type"
                            ? types(config)
-                           : values_for(config, field);
+                           : values_for(config, {field});
       if (field.empty() || proposals.size() != 1) {
         leave(field.empty() || proposals.empty()
                   ? fmt::format("no value of {} makes all tensors fit",
@@ -242,9 +246,7 @@ class Search {
   }
 
   /** Values of one field with which all tensors are as declared. */
-  std::vector<Proposal> values_for(const Json& config,
-                                   const std::string& field) const {
-    Path path = {field};
+  std::vector<Proposal> values_for(const Json& config, const Path& path) const {
     std::vector<Json> values = {false, true};
     for (auto number : numbers()) {
       values.emplace_back(number);
@@ -413,6 +415,11 @@ class Search {
         }
       }
     }
+    bool whole = !nearest.empty() && nearest[0].distance.none();
+    if (auto absent = whole ? std::vector<Proposal>() : of_absent(config, held);
+        !absent.empty()) {
+      nearest = std::move(absent);
+    }
     if (nearest.size() > 1) {
       reason_ = fmt::format(
           "the tensors fit with {} {} as well as with {} {}: which was meant "
@@ -423,6 +430,58 @@ class Search {
           nearest[1].value.dump());
     }
     return nearest.size() == 1 ? std::optional(nearest[0]) : std::nullopt;
+  }
+
+  /** Fields that are not there, so that a default stands for them, with the
+   * values that make all tensors fit. */
+  std::vector<Proposal> of_absent(const Json& config, const Held& held) const {
+    std::vector<Proposal> fitting;
+    for (const auto& path : absent_fields(config)) {
+      auto shown = [&](int64_t value) {
+        auto other = hold(with(config, path, value));
+        return other && other->declared != held.declared;
+      };
+      if (!shown(1) && !shown(2)) {
+        continue;  // no shape depends on it
+      }
+      auto values = values_for(config, path);
+      std::erase_if(values, [](const Proposal& one) {
+        return !one.distance.none() || !one.value.is_number();
+      });
+      std::ranges::move(values, std::back_inserter(fitting));
+    }
+    return fitting;
+  }
+
+  /** Whole numbers that the config leaves out: those that its class has a
+   * default for, and those for whose absence it has a rule. */
+  static std::vector<Path> absent_fields(const Json& config) {
+    std::vector<Path> found;
+    auto add = [&](const Json& part, const Path& above) {
+      auto type = part.value("model_type", Json());
+      if (!type.is_string()) {
+        return;
+      }
+      auto defaults = class_defaults(type.get<std::string>());
+      for (const auto* key : kRuled) {
+        defaults[key] = 0;
+      }
+      for (const auto& [key, value] : defaults.items()) {
+        if (value.is_number_integer() && !key.ends_with("_token_id") &&
+            part.value(key, Json()).is_null()) {
+          found.push_back(above);
+          found.back().push_back(key);
+        }
+      }
+    };
+    add(config, {});
+    for (const auto& [key, value] : config.items()) {
+      if (value.is_object() && key.ends_with("_config") &&
+          !key.starts_with("quantization")) {
+        add(value, {key});
+      }
+    }
+    return found;
   }
 
   /** Whole positive numbers and switches, of the config and its parts. */

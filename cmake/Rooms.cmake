@@ -52,16 +52,37 @@ function(assay_room name)
     "${CMAKE_CURRENT_SOURCE_DIR}")
 endfunction()
 
+# doctest's own code and the headers that most tests include, compiled once for
+# all of them, with the options that programs have.
+function(assay_test_main)
+  add_library(assay_test_main OBJECT "${PROJECT_SOURCE_DIR}/test/main.cpp")
+  target_link_libraries(assay_test_main PRIVATE doctest::doctest fmt::fmt
+    nlohmann_json::nlohmann_json mlx assay_options)
+  set_target_properties(assay_test_main PROPERTIES
+    POSITION_INDEPENDENT_CODE OFF UNITY_BUILD OFF)
+  target_compile_options(assay_test_main PRIVATE
+    -fPIE $<$<CONFIG:Release>:-O1>)
+  target_precompile_headers(assay_test_main PRIVATE
+    <filesystem> <fstream> <functional> <map> <optional> <span> <string>
+    <vector> <doctest/doctest.h> <fmt/format.h> <mlx/mlx.h>
+    <nlohmann/json.hpp>)
+  set_source_files_properties("${PROJECT_SOURCE_DIR}/test/main.cpp" PROPERTIES
+    SKIP_PRECOMPILE_HEADERS ON)
+endfunction()
+
 # assay_test(NAME SOURCES a.cpp... LINKS rooms...): one doctest program for the
 # room NAME. Tests find committed data through ASSAY_TEST_DIR, the real model
 # (which `./dev test` fetches) at ASSAY_MODEL, and write below ASSAY_BUILD_DIR.
 function(assay_test name)
   cmake_parse_arguments(TEST "" "" "SOURCES;LINKS" ${ARGN})
-  # doctest's own code wants a source that includes it first.
-  set_source_files_properties("${PROJECT_SOURCE_DIR}/test/main.cpp" PROPERTIES
-    SKIP_UNITY_BUILD_INCLUSION ON)
+  if(NOT TARGET assay_test_main)
+    assay_test_main()
+  endif()
   add_executable(test_${name} ${TEST_SOURCES}
-    "${PROJECT_SOURCE_DIR}/test/main.cpp")
+    $<TARGET_OBJECTS:assay_test_main>)
+  # Compiling them takes longer than running them.
+  target_compile_options(test_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+  target_precompile_headers(test_${name} REUSE_FROM assay_test_main)
   target_link_libraries(test_${name} PRIVATE ${TEST_LINKS} doctest::doctest
     assay_options)
   target_compile_definitions(test_${name} PRIVATE

@@ -266,6 +266,14 @@ void check_attention(const mx::array& q,
   }
 }
 
+void check_rope(const mx::array& x, size_t pairs) {
+  if (x.ndim() != 4 || pairs == 0 ||
+      2 * pairs > static_cast<size_t>(x.shape(-1))) {
+    throw std::invalid_argument(
+        "[rope] x must have four axes, the last as wide as the rotated pairs");
+  }
+}
+
 void check_integers(std::string_view operation,
                     std::string_view what,
                     const mx::array& ids) {

@@ -39,6 +39,9 @@ void check_attention(const mlx::core::array& q,
                      const Matrix& described_keys,
                      const Weight& values);
 
+/** Throws unless x [batch, heads, length, dim] has that many pairs to rotate. */
+void check_rope(const mlx::core::array& x, size_t pairs);
+
 /** Throws unless the array holds integers. */
 void check_integers(std::string_view operation,
                     std::string_view what,

@@ -12,95 +12,17 @@
 #include <mlx/fast.h>
 #include <mlx/ops.h>
 
+#include "assay/kernels/check.h"
 #include "assay/kernels/linear.h"
 #include "assay/kernels/node.h"
-#include "assay/kernels/pool.h"
+#include "assay/kernels/row_work.h"
 
 namespace assay::kernels {
 namespace mx = mlx::core;
 namespace {
 
-// The rows of x along its last axis, wherever they lie.
-class Rows {
- public:
-  explicit Rows(const mx::array& x)
-      : data_(x.data<float>()),
-        width_(static_cast<size_t>(x.shape(-1))),
-        stride_(x.strides().back()),
-        shape_(x.shape().begin(), x.shape().end() - 1),
-        strides_(x.strides().begin(), x.strides().end() - 1),
-        contiguous_(x.flags().row_contiguous) {}
-
-  /** Row `index` in row-major order; copied to `scratch` if its values do not
-   * stand side by side. */
-  const float* at(size_t index, std::vector<float>& scratch) const {
-    if (contiguous_) {
-      return data_ + index * width_;
-    }
-    int64_t offset = 0;
-    for (size_t axis = shape_.size(); axis-- > 0;) {
-      auto size = static_cast<size_t>(shape_[axis]);
-      offset += static_cast<int64_t>(index % size) * strides_[axis];
-      index /= size;
-    }
-    const float* row = data_ + offset;
-    if (stride_ == 1) {
-      return row;
-    }
-    scratch.resize(width_);
-    for (size_t i = 0; i < width_; ++i) {
-      scratch[i] = row[static_cast<int64_t>(i) * stride_];
-    }
-    return scratch.data();
-  }
-
-  size_t width() const { return width_; }
-
- private:
-  const float* data_;
-  size_t width_;
-  int64_t stride_;
-  mx::Shape shape_;
-  mx::Strides strides_;
-  bool contiguous_;
-};
-
-// Calls job(first, last) over rows: at once if they are few, else in pieces on
-// all threads.
-template <class Job>
-void over_rows(size_t rows, size_t width, const Job& job) {
-  constexpr size_t kPiece = 16384;  // values: some microseconds of work
-  size_t count = std::max<size_t>(1, kPiece / std::max<size_t>(1, width));
-  if (rows <= count) {
-    job(size_t{0}, rows);
-    return;
-  }
-  parallel_for((rows + count - 1) / count, [&](size_t piece) {
-    job(piece * count, std::min(rows, (piece + 1) * count));
-  });
-}
-
 struct NormWork {
   float eps;
-
-  static float sum_of_squares(const float* x, size_t width) {
-    constexpr size_t kLanes = 16;
-    float sums[kLanes] = {};
-    size_t i = 0;
-    for (; i + kLanes <= width; i += kLanes) {
-      for (size_t lane = 0; lane < kLanes; ++lane) {
-        sums[lane] += x[i + lane] * x[i + lane];
-      }
-    }
-    float sum = 0;
-    for (; i < width; ++i) {
-      sum += x[i] * x[i];
-    }
-    for (float part : sums) {
-      sum += part;
-    }
-    return sum;
-  }
 
   void operator()(const Arrays& inputs, mx::array& out) const {
     Rows x(inputs[0]);
@@ -111,70 +33,28 @@ struct NormWork {
     over_rows(out.size() / width, width, [&](size_t first, size_t last) {
       std::vector<float> scratch;
       for (size_t r = first; r < last; ++r) {
-        const float* row = x.at(r, scratch);
-        float mean = sum_of_squares(row, width) / static_cast<float>(width);
-        float factor = 1 / std::sqrt(mean + eps);
-        for (size_t i = 0; i < width; ++i) {
-          to[r * width + i] = row[i] * factor * weight[i];
-        }
+        norm_row(x.at(r, scratch), weight, width, eps, to + r * width);
       }
     });
   }
 };
 
 struct RopeWork {
-  std::vector<float> periods;
-  bool interleaved;
-  int offset;
-  float scale;
-
-  // Cosines, then sines, of each position: [length, 2, pairs].
-  std::vector<float> angles(size_t length) const {
-    size_t pairs = periods.size();
-    std::vector<float> table(2 * pairs * length);
-    for (size_t t = 0; t < length; ++t) {
-      float position = static_cast<float>(offset) + static_cast<float>(t);
-      float* cosines = table.data() + 2 * pairs * t;
-      for (size_t i = 0; i < pairs; ++i) {
-        float angle = position * (1 / periods[i]);
-        cosines[i] = std::cos(angle) * scale;
-        cosines[pairs + i] = std::sin(angle) * scale;
-      }
-    }
-    return table;
-  }
-
-  void rotate(const float* x, const float* cosines, float* to) const {
-    size_t pairs = periods.size();
-    const float* sines = cosines + pairs;
-    if (interleaved) {
-      for (size_t i = 0; i < pairs; ++i) {
-        float a = x[2 * i], b = x[2 * i + 1];
-        to[2 * i] = a * cosines[i] - b * sines[i];
-        to[2 * i + 1] = a * sines[i] + b * cosines[i];
-      }
-      return;
-    }
-    for (size_t i = 0; i < pairs; ++i) {
-      float a = x[i], b = x[pairs + i];
-      to[i] = a * cosines[i] - b * sines[i];
-      to[pairs + i] = a * sines[i] + b * cosines[i];
-    }
-  }
+  Rotation rotation;
 
   void operator()(const Arrays& inputs, mx::array& out) const {
     Rows x(inputs[0]);
     size_t width = x.width();
     auto length = static_cast<size_t>(out.shape(-2));
-    size_t rotated = 2 * periods.size();
-    auto table = angles(length);
+    size_t rotated = rotation.width();
+    auto table = rotation.angles(length);
     float* to = out.data<float>();
     over_rows(out.size() / width, width, [&](size_t first, size_t last) {
       std::vector<float> scratch;
       for (size_t r = first; r < last; ++r) {
         const float* row = x.at(r, scratch);
-        rotate(row, table.data() + rotated * (r % length), to + r * width);
-        std::copy(row + rotated, row + width, to + r * width + rotated);
+        rotation.turn(
+            row, table.data() + rotated * (r % length), width, to + r * width);
       }
     });
   }
@@ -190,9 +70,7 @@ struct SiluGateWork {
       for (size_t r = first; r < last; ++r) {
         const float* g = gate.at(r, gate_scratch);
         const float* u = up.at(r, up_scratch);
-        for (size_t i = 0; i < width; ++i) {
-          to[r * width + i] = g[i] / (1 + std::exp(-g[i])) * u[i];
-        }
+        silu_gate_row(g, u, width, to + r * width);
       }
     });
   }
@@ -238,14 +116,6 @@ Arrays silu_gate_by_mlx(const Arrays& in) {
   return {in[0] * mx::sigmoid(in[0]) * in[1]};
 }
 
-void check_rope(const mx::array& x, size_t pairs) {
-  if (x.ndim() != 4 || pairs == 0 ||
-      2 * pairs > static_cast<size_t>(x.shape(-1))) {
-    throw std::invalid_argument(
-        "[rope] x must have four axes, the last as wide as the rotated pairs");
-  }
-}
-
 }  // namespace
 
 mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps) {
@@ -281,7 +151,7 @@ mx::array rope(const mx::array& x,
         return Arrays{
             rope_by_mlx(in[0], all.array(), interleaved, offset, scale)};
       },
-      RopeWork{kept, interleaved, offset, scale});
+      RopeWork{{kept, interleaved, offset, scale}});
 }
 
 const mx::array& RopePeriods::array() const {

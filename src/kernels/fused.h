@@ -18,6 +18,12 @@ mlx::core::array rms_norm(const mlx::core::array& x,
                           const mlx::core::array& weight,
                           float eps);
 
+/** The norm that a node does before its own work: rms_norm(x, weight, eps). */
+struct Norm {
+  mlx::core::array weight;  ///< [width]
+  float eps = 0;
+};
+
 /** Steps of the angles of rotated pairs, the inverse of frequencies. On a GPU
  * they are one array, made when it is first asked for: making one a token and
  * layer costs more than the rotation. Not for several threads at once. */
@@ -35,6 +41,14 @@ class RopePeriods {
  private:
   std::vector<float> periods_;
   mutable std::optional<mlx::core::array> array_;
+};
+
+/** What rope() takes beside x. */
+struct RopeAt {
+  const RopePeriods& periods;
+  bool interleaved = false;
+  int offset = 0;
+  float scale = 1;
 };
 
 /** Rotates x [batch, heads, length, dim] (Su et al. 2021): of the first 2 *

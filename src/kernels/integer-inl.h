@@ -112,11 +112,13 @@ void PackIntegers(const Matrix& w, const float* x, const IntegerRow& to) {
 // ------------------------------------------------------------ weights
 
 // A row's scales times the steps into `scales`, and into `rest` lane by lane
-// the part of its product that needs no integers.
-template <class T>
+// the part of its product that needs no integers. `tail` is the mask of the
+// groups that fill no vector; with `kWhole` a vector of them can be read.
+template <class T, bool kWhole>
 HWY_INLINE void ScaleRow(const Matrix& w,
                          size_t row,
                          const IntegerRow& x,
+                         VF tail,
                          float* scales,
                          float* rest) {
   const DF df;
@@ -124,20 +126,28 @@ HWY_INLINE void ScaleRow(const Matrix& w,
   const T* s = reinterpret_cast<const T*>(w.scales) + row * groups;
   const T* b = reinterpret_cast<const T*>(w.biases) + row * groups;
   auto sum = hn::Zero(df);
+  auto rests = hn::Zero(df);
+  const IntegerRow in = x;  // or each store would make its pointers be read
   auto some = [&](size_t g, VF scale, VF bias) {
-    sum = hn::MulAdd(bias, hn::LoadU(df, x.sums + g), sum);
-    sum = hn::MulAdd(scale, hn::LoadU(df, x.rests + g), sum);
-    hn::StoreU(hn::Mul(scale, hn::LoadU(df, x.steps + g)), df, scales + g);
+    sum = hn::MulAdd(bias, hn::LoadU(df, in.sums + g), sum);
+    rests = hn::MulAdd(scale, hn::LoadU(df, in.rests + g), rests);
+    hn::StoreU(hn::Mul(scale, hn::LoadU(df, in.steps + g)), df, scales + g);
   };
   size_t g = 0;
   for (; g + kLanes <= groups; g += kLanes) {
     some(g, LoadScales(s + g), LoadScales(b + g));
   }
   if (g < groups) {
-    const size_t n = groups - g;
-    some(g, LoadSome(s + g, n, w.scales_end), LoadSome(b + g, n, w.biases_end));
+    if constexpr (kWhole) {
+      some(g, hn::And(tail, LoadScales(s + g)), hn::And(tail, LoadScales(b + g)));
+    } else {
+      const size_t n = groups - g;
+      some(g,
+           LoadSome(s + g, n, w.scales_end),
+           LoadSome(b + g, n, w.biases_end));
+    }
   }
-  hn::StoreU(sum, df, rest);
+  hn::StoreU(hn::Add(sum, rests), df, rest);
 }
 
 template <class T>
@@ -146,12 +156,23 @@ void ScaleRows(const Matrix& w,
                size_t count,
                const IntegerRow& x,
                const RowScales& to) {
+  const DF df;
+  const size_t groups = w.groups();
+  const auto tail =
+      hn::VecFromMask(df, hn::FirstN(df, groups % size_t{kLanes}));
+  // Rows behind which a whole vector of scales and of biases can be read.
+  const auto scales = static_cast<size_t>(
+      std::min(w.scales_end - w.scales, w.biases_end - w.biases));
+  const size_t last = (begin + count) * groups + size_t{kLanes};
+  const bool whole = last * sizeof(T) <= scales;
   for (size_t r = 0; r < count; ++r) {
-    ScaleRow<T>(w,
-                begin + r,
-                x,
-                to.scales + r * to.stride,
-                to.biases + r * size_t{kLanes});
+    float* own = to.scales + r * to.stride;
+    float* rest = to.biases + r * size_t{kLanes};
+    if (whole) {
+      ScaleRow<T, true>(w, begin + r, x, tail, own, rest);
+    } else {
+      ScaleRow<T, false>(w, begin + r, x, tail, own, rest);
+    }
   }
 }
 
@@ -211,7 +232,7 @@ HWY_INLINE void AddFields(const hn::Vec<DU16> (&v)[R],
   }
 }
 
-template <class F, int R, bool kUniform>
+template <class F, int R, Spread kSpread>
 HWY_INLINE void MultiplyIntegerRows(const Matrix& w,
                                     const uint8_t* const (&rows)[R],
                                     const RowScales& scales,
@@ -244,13 +265,13 @@ HWY_INLINE void MultiplyIntegerRows(const Matrix& w,
       const auto whole =
           hn::ConvertTo(df, hn::RearrangeToOddPlusEven(even[r], odd[r]));
       sum[r] = hn::MulAdd(
-          whole, BlockScale<F, kUniform>(s[r], b, index, lanes), sum[r]);
+          whole, BlockScale<F, kSpread>(s[r], b, index, lanes), sum[r]);
     }
   }
   StoreSums(sum, out);
 }
 
-template <class F, bool kUniform>
+template <class F, Spread kSpread>
 void MultiplyIntegersWith(const Matrix& w,
                           const ScaleIndex& index,
                           const IntegerRow& x,
@@ -268,12 +289,12 @@ void MultiplyIntegersWith(const Matrix& w,
                                           Row<F>(w, n + r + 1, 1),
                                           Row<F>(w, n + r + 2, 2),
                                           Row<F>(w, n + r + 3, 3)};
-      MultiplyIntegerRows<F, kRows, kUniform>(
+      MultiplyIntegerRows<F, kRows, kSpread>(
           w, rows, scales, r, index, x.values, out + n + r);
     }
     for (; r < count; ++r) {
       const uint8_t* const rows[1] = {Row<F>(w, n + r, 0)};
-      MultiplyIntegerRows<F, 1, kUniform>(
+      MultiplyIntegerRows<F, 1, kSpread>(
           w, rows, scales, r, index, x.values, out + n + r);
     }
   }
@@ -287,9 +308,11 @@ void MultiplyIntegers(const Matrix& w,
                       size_t end) {
   const ScaleIndex index = MakeScaleIndex<F>(w);
   if (index.uniform) {
-    MultiplyIntegersWith<F, true>(w, index, x, out, begin, end);
+    MultiplyIntegersWith<F, Spread::uniform>(w, index, x, out, begin, end);
+  } else if (index.halves) {
+    MultiplyIntegersWith<F, Spread::halves>(w, index, x, out, begin, end);
   } else {
-    MultiplyIntegersWith<F, false>(w, index, x, out, begin, end);
+    MultiplyIntegersWith<F, Spread::lanes>(w, index, x, out, begin, end);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -18,13 +19,25 @@
 #include <mlx/stream.h>
 #include <mlx/transforms.h>
 
+#include "assay/kernels/strided.h"
+
 namespace assay::kernels {
 
 using Arrays = std::vector<mlx::core::array>;
 
-/** A node with float32 outputs, whose gradients are those of `fallback`. Work
- * is a struct with `void operator()(const Arrays& inputs, Arrays& outputs)
- * const`, which runs on the stream's thread, or takes the only output. */
+/** An output that is one of the inputs with other values here and there. */
+struct Update {
+  size_t input = 0;
+  /// Nobody reads, now or later, what is written over: the memory is the
+  /// input's, whoever else holds it. Otherwise it is the input's where that is
+  /// held by nothing else, as MLX's own operations do it, or a copy.
+  bool unread = false;
+};
+
+/** A node whose gradients are those of `fallback`. Work is a struct with
+ * `void operator()(const Arrays& inputs, Arrays& outputs) const`, which runs on
+ * the stream's thread, or takes the only output. It may have
+ * `std::optional<Update> update(size_t output) const`. */
 template <class Work>
 class Fused : public mlx::core::Primitive {
  public:
@@ -37,7 +50,7 @@ class Fused : public mlx::core::Primitive {
         fallback_(std::move(fallback)),
         name_(name),
         shapes_(std::move(shapes)),
-        work_(std::move(work)) {}
+        work_(std::make_shared<const Work>(std::move(work))) {}
 
   const char* name() const override { return name_; }
   void eval_gpu(const Arrays&, Arrays&) override {
@@ -46,25 +59,22 @@ class Fused : public mlx::core::Primitive {
   }
   void eval_cpu(const Arrays& inputs, Arrays& outputs) override {
     Arrays out;
-    for (auto& output : outputs) {
-      output.set_data(mlx::core::allocator::malloc(output.nbytes()));
-      out.push_back(mlx::core::array::unsafe_weak_copy(output));
+    out.reserve(outputs.size());
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      allocate(i, inputs, outputs[i]);
+      out.push_back(mlx::core::array::unsafe_weak_copy(outputs[i]));
     }
-    Arrays weak;
-    weak.reserve(inputs.size());
-    for (const auto& input : inputs) {
-      weak.push_back(mlx::core::array::unsafe_weak_copy(input));
-    }
+    // Inputs are kept, not copied weakly: that costs several allocations each,
+    // which another thread gives back, and MLX keeps their memory as long.
     mlx::core::scheduler::enqueue(
-        stream(),
-        [work = work_, weak = std::move(weak), out = std::move(out)]() mutable {
+        stream(), [work = work_, inputs, out = std::move(out)]() mutable {
           if (out[0].size() == 0) {
             return;
           }
-          if constexpr (requires { work(weak, out); }) {
-            work(weak, out);
+          if constexpr (requires { (*work)(inputs, out); }) {
+            (*work)(inputs, out);
           } else {
-            work(weak, out[0]);
+            (*work)(inputs, out[0]);
           }
         });
   }
@@ -87,6 +97,29 @@ class Fused : public mlx::core::Primitive {
   }
 
  private:
+  void allocate(size_t i, const Arrays& inputs, mlx::core::array& output) {
+    if constexpr (requires { work_->update(i); }) {
+      if (const auto update = work_->update(i)) {
+        const auto& from = inputs[update->input];
+        const bool whole =
+            from.flags().row_contiguous && from.data_size() == from.size();
+        if (whole && (update->unread || from.is_donatable())) {
+          output.copy_shared_buffer(from);
+          return;
+        }
+        output.set_data(mlx::core::allocator::malloc(output.nbytes()));
+        mlx::core::scheduler::enqueue(
+            stream(),
+            [from = mlx::core::array::unsafe_weak_copy(from),
+             to = mlx::core::array::unsafe_weak_copy(output)]() mutable {
+              copy_row_major(from, to.data<char>());
+            });
+        return;
+      }
+    }
+    output.set_data(mlx::core::allocator::malloc(output.nbytes()));
+  }
+
   // The fallback as a function of some inputs; others may be no numbers.
   std::pair<std::function<Arrays(Arrays)>, Arrays> part(
       const Arrays& primals, const std::vector<int>& argnums) const {
@@ -107,7 +140,7 @@ class Fused : public mlx::core::Primitive {
   std::function<Arrays(Arrays)> fallback_;
   const char* name_;
   std::vector<mlx::core::Shape> shapes_;
-  Work work_;
+  std::shared_ptr<const Work> work_;
 };
 
 template <class Work>
@@ -123,14 +156,14 @@ std::shared_ptr<Fused<Work>> make_fused(const char* name,
       std::move(work));
 }
 
-/** The node's outputs, of `shapes`. */
+/** The node's outputs, of `shapes` and `types`. */
 template <class Work>
 Arrays fuse_all(const char* name,
                 const Arrays& inputs,
                 const std::vector<mlx::core::Shape>& shapes,
+                const std::vector<mlx::core::Dtype>& types,
                 std::function<Arrays(Arrays)> fallback,
                 Work work) {
-  const std::vector<mlx::core::Dtype> types(shapes.size(), mlx::core::float32);
   return mlx::core::array::make_arrays(
       shapes,
       types,
@@ -138,7 +171,7 @@ Arrays fuse_all(const char* name,
       inputs);
 }
 
-/** The node's only output, of `shape`. */
+/** The node's only output, of `shape`, float32. */
 template <class Work>
 mlx::core::array fuse(const char* name,
                       Arrays inputs,

@@ -178,6 +178,7 @@ struct ScaleIndex {
   size_t units;  // words (or blocks of 32 columns) that share a scale
   size_t shift;  // units is 2 to this power: divisions are slow
   bool uniform;  // one scale for the whole block
+  bool halves;   // one for each half of it
   alignas(64) int32_t lanes[kLanes];
 };
 
@@ -189,6 +190,7 @@ ScaleIndex MakeScaleIndex(const Matrix& w) {
     index.units = static_cast<size_t>(w.group) / unit;
     index.shift = static_cast<size_t>(std::countr_zero(index.units));
     index.uniform = !F::kWords || index.units >= size_t{kLanes};
+    index.halves = F::kWords && 2 * index.units == size_t{kLanes};
     for (int i = 0; i < kLanes && !index.uniform; ++i) {
       index.lanes[i] = i / static_cast<int>(index.units);
     }
@@ -196,7 +198,10 @@ ScaleIndex MakeScaleIndex(const Matrix& w) {
   return index;
 }
 
-template <class F, bool kUniform, class Index>
+// How the scales of a block are spread over its lanes; by table is slowest.
+enum class Spread { uniform, halves, lanes };
+
+template <class F, Spread kSpread, class Index>
 HWY_INLINE VF BlockScale(const float* row,
                          size_t block,
                          const ScaleIndex& index,
@@ -204,9 +209,16 @@ HWY_INLINE VF BlockScale(const float* row,
   const DF df;
   const size_t first =
       block * (F::kWords ? size_t{kLanes} : size_t{1}) >> index.shift;
-  if constexpr (kUniform) {
+  if constexpr (kSpread == Spread::uniform) {
     (void)lanes;
     return hn::Set(df, row[first]);
+#if HWY_TARGET != HWY_SCALAR  // a vector of one lane has no halves
+  } else if constexpr (kSpread == Spread::halves) {
+    (void)lanes;
+    const hn::Half<DF> half;
+    return hn::Combine(
+        df, hn::Set(half, row[first + 1]), hn::Set(half, row[first]));
+#endif
   } else {
     return hn::TableLookupLanes(hn::LoadU(df, row + first), lanes);
   }
@@ -302,7 +314,7 @@ HWY_INLINE void AccumulateBlock(const typename F::State (&v)[R],
 }
 
 // Products of R weight rows with one packed row, into out[0, R).
-template <class F, int R, bool kUniform>
+template <class F, int R, Spread kSpread>
 HWY_INLINE void MultiplyRows(const Matrix& w,
                              const uint8_t* const (&rows)[R],
                              const RowScales& scales,
@@ -331,7 +343,7 @@ HWY_INLINE void MultiplyRows(const Matrix& w,
     for (int r = 0; r < R; ++r) {
       if constexpr (F::kScaled) {
         sum[r] = hn::MulAdd(
-            part[r], BlockScale<F, kUniform>(s[r], b, index, lanes), sum[r]);
+            part[r], BlockScale<F, kSpread>(s[r], b, index, lanes), sum[r]);
       } else {
         sum[r] = part[r];
       }
@@ -350,7 +362,7 @@ HWY_INLINE void MultiplyRows(const Matrix& w,
   StoreSums(sum, out);
 }
 
-template <class F, bool kUniform>
+template <class F, Spread kSpread>
 void MultiplyOneWith(const Matrix& w,
                      const ScaleIndex& index,
                      const PackedRow& x,
@@ -367,12 +379,12 @@ void MultiplyOneWith(const Matrix& w,
                                           Row<F>(w, n + r + 1, 1),
                                           Row<F>(w, n + r + 2, 2),
                                           Row<F>(w, n + r + 3, 3)};
-      MultiplyRows<F, kRows, kUniform>(
+      MultiplyRows<F, kRows, kSpread>(
           w, rows, scales, r, index, x, x.out + n + r);
     }
     for (; r < count; ++r) {
       const uint8_t* const rows[1] = {Row<F>(w, n + r, 0)};
-      MultiplyRows<F, 1, kUniform>(w, rows, scales, r, index, x, x.out + n + r);
+      MultiplyRows<F, 1, kSpread>(w, rows, scales, r, index, x, x.out + n + r);
     }
   }
 }
@@ -384,9 +396,9 @@ void MultiplyOne(const Matrix& w,
                  size_t end) {
   const ScaleIndex index = MakeScaleIndex<F>(w);
   if (index.uniform || !F::kScaled) {
-    MultiplyOneWith<F, true>(w, index, x, begin, end);
+    MultiplyOneWith<F, Spread::uniform>(w, index, x, begin, end);
   } else if constexpr (F::kWords) {
-    MultiplyOneWith<F, false>(w, index, x, begin, end);
+    MultiplyOneWith<F, Spread::lanes>(w, index, x, begin, end);
   }
 }
 
@@ -408,7 +420,7 @@ HWY_INLINE void DecodeBlock(const typename F::State& v,
   }
 }
 
-template <class F, bool kUniform>
+template <class F, Spread kSpread>
 void DecodeRowWith(const Matrix& w,
                    const uint8_t* row,
                    const ScaleIndex& index,
@@ -423,8 +435,8 @@ void DecodeRowWith(const Matrix& w,
     VF scale = hn::Zero(df);
     VF bias = hn::Zero(df);
     if constexpr (F::kScaled) {
-      scale = BlockScale<F, kUniform>(scales, b, index, lanes);
-      bias = BlockScale<F, kUniform>(biases, b, index, lanes);
+      scale = BlockScale<F, kSpread>(scales, b, index, lanes);
+      bias = BlockScale<F, kSpread>(biases, b, index, lanes);
     }
     DecodeBlock<F, 0>(v, scale, bias, out + b * kBlock<F>);
   }
@@ -442,9 +454,9 @@ void DecodeRows(const Matrix& w, size_t begin, size_t count, float* out) {
     const float* s = scales.scales + r * scales.stride;
     const float* b = scales.biases + r * scales.stride;
     if (index.uniform || !F::kScaled) {
-      DecodeRowWith<F, true>(w, row, index, s, b, out + r * padded);
+      DecodeRowWith<F, Spread::uniform>(w, row, index, s, b, out + r * padded);
     } else if constexpr (F::kWords) {
-      DecodeRowWith<F, false>(w, row, index, s, b, out + r * padded);
+      DecodeRowWith<F, Spread::lanes>(w, row, index, s, b, out + r * padded);
     }
   }
 }

@@ -1,7 +1,7 @@
 #include "assay/kernels/projections.h"
 
 #include <algorithm>
-#include <cmath>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -11,6 +11,7 @@
 #include "assay/kernels/fused.h"
 #include "assay/kernels/node.h"
 #include "assay/kernels/product.h"
+#include "assay/kernels/row_work.h"
 #include "assay/kernels/scratch.h"
 #include "assay/kernels/strided.h"
 
@@ -18,14 +19,32 @@ namespace assay::kernels {
 namespace mx = mlx::core;
 namespace {
 
-// A weight whose arrays stand among the inputs of a node.
+// True for what is there and nothing will be computed of: neither lazy nor
+// traced, and row by row.
+bool is_constant(const mx::array& a) {
+  return !a.has_primitive() && a.is_available() && !a.is_tracer() &&
+         a.flags().row_contiguous;
+}
+
+void place(const mx::array& a, const std::byte*& begin, const std::byte*& end) {
+  begin = a.data<std::byte>();
+  end = begin + a.nbytes();
+}
+
+// A weight of a node. Constant ones the node keeps for itself: every input is
+// counted, sought and kept alive at each step by MLX, which for the arrays of
+// weights costs more than a small product. Others stand among its inputs.
 struct Projection {
   Matrix matrix;
   Quantization quantization;
+  std::optional<Weight> constant;
   size_t first = 0;  // input
   size_t arrays = 1;
 
   Weight weight(const Arrays& inputs) const {
+    if (constant) {
+      return *constant;
+    }
     Weight result{inputs[first], {}, {}, quantization};
     if (arrays > 1) {
       result.scales = inputs[first + 1];
@@ -39,30 +58,50 @@ struct Projection {
   // The matrix where it lies now; copies that it needs go to `kept`.
   Matrix bound(const Arrays& inputs, std::vector<RowMajor>& kept) const {
     Matrix w = matrix;
-    auto place = [&](size_t i, const std::byte*& begin, const std::byte*& end) {
+    if (constant) {
+      return w;
+    }
+    auto find = [&](size_t i, const std::byte*& begin, const std::byte*& end) {
       const auto& array = kept.emplace_back(inputs[first + i]);
       begin = array.begin();
       end = array.end();
     };
-    place(0, w.data, w.data_end);
+    find(0, w.data, w.data_end);
     if (arrays > 1) {
-      place(1, w.scales, w.scales_end);
+      find(1, w.scales, w.scales_end);
     }
     if (arrays > 2) {
-      place(2, w.biases, w.biases_end);
+      find(2, w.biases, w.biases_end);
     }
     return w;
   }
 };
 
-// Appends the weight's arrays to the inputs.
+// Appends the weight's arrays to the inputs, unless they are constant.
 Projection project(const char* operation,
                    const mx::array& x,
                    const Weight& weight,
                    Arrays& inputs) {
-  Projection projection{
-      describe(operation, weight, 2), weight.quantization, inputs.size(), 1};
-  check_width(operation, x, weight, projection.matrix);
+  Projection projection{describe(operation, weight, 2),
+                        weight.quantization,
+                        std::nullopt,
+                        inputs.size(),
+                        1};
+  auto& w = projection.matrix;
+  check_width(operation, x, weight, w);
+  if (is_constant(weight.data) &&
+      (!weight.scales || is_constant(*weight.scales)) &&
+      (!weight.biases || is_constant(*weight.biases))) {
+    projection.constant = weight;
+    place(weight.data, w.data, w.data_end);
+    if (weight.scales) {
+      place(*weight.scales, w.scales, w.scales_end);
+    }
+    if (weight.biases) {
+      place(*weight.biases, w.biases, w.biases_end);
+    }
+    return projection;
+  }
   inputs.push_back(weight.data);
   for (const auto* part : {&weight.scales, &weight.biases}) {
     if (*part) {
@@ -104,11 +143,80 @@ void multiply_rows(std::span<const Product> products, const Finish& finish) {
   multiply(products, 1, activations() == Activations::int16, finish);
 }
 
+mx::array normed(const mx::array& x, const std::optional<Norm>& norm) {
+  return norm ? rms_norm(x, norm->weight, norm->eps) : x;
+}
+
+// A norm of a node, whose weight stands last among its inputs if it is not
+// constant.
+struct NormBefore {
+  float eps = 0;
+  std::optional<mx::array> constant;
+
+  const mx::array& weight(const Arrays& inputs) const {
+    return constant ? *constant : inputs.back();
+  }
+};
+
+// What a node multiplies: the rows of its first input, or these normed.
+class Activations {
+ public:
+  Activations(const Arrays& inputs, const std::optional<NormBefore>& norm)
+      : x_(inputs[0]), rows_(x_.floats()) {
+    if (!norm) {
+      return;
+    }
+    const RowMajor weight(norm->weight(inputs));
+    const auto width = static_cast<size_t>(inputs[0].shape(-1));
+    thread_local Buffer memory;  // the stream's
+    float* to = memory.floats(inputs[0].size());
+    over_rows(inputs[0].size() / width, width, [&](size_t first, size_t last) {
+      for (size_t at = first * width; at < last * width; at += width) {
+        norm_row(rows_ + at, weight.floats(), width, norm->eps, to + at);
+      }
+    });
+    rows_ = to;
+  }
+
+  const float* floats() const { return rows_; }
+
+ private:
+  RowMajor x_;
+  const float* rows_;
+};
+
+// Appends the norm's weight to the inputs.
+std::optional<NormBefore> norm_before(const mx::array& x,
+                                      const std::optional<Norm>& norm,
+                                      Arrays& inputs) {
+  if (!norm) {
+    return std::nullopt;
+  }
+  if (norm->weight.ndim() != 1 || norm->weight.shape(0) != x.shape(-1)) {
+    throw std::invalid_argument(
+        "[linear] The norm's weight must be as wide as x");
+  }
+  const auto weight = mx::astype(norm->weight, mx::float32);
+  if (is_constant(weight)) {
+    return NormBefore{norm->eps, weight};
+  }
+  inputs.push_back(weight);
+  return NormBefore{norm->eps, std::nullopt};
+}
+
+// x as the products of a node's fallback take it.
+mx::array before_products(const Arrays& inputs,
+                          const std::optional<NormBefore>& norm) {
+  return norm ? rms_norm(inputs[0], norm->weight(inputs), norm->eps)
+              : inputs[0];
+}
+
 struct EachWork {
   std::vector<Projection> projections;
+  std::optional<NormBefore> norm;
 
   void operator()(const Arrays& inputs, Arrays& outputs) const {
-    const RowMajor x(inputs[0]);
+    const Activations x(inputs, norm);
     std::vector<RowMajor> kept;
     std::vector<Product> products;
     for (size_t i = 0; i < projections.size(); ++i) {
@@ -124,15 +232,10 @@ struct EachWork {
 
 struct SiluWork {
   Projection gate, up;
-
-  static void gated(float* gates, const float* ups, size_t count) {
-    for (size_t i = 0; i < count; ++i) {
-      gates[i] = gates[i] / (1 + std::exp(-gates[i])) * ups[i];
-    }
-  }
+  std::optional<NormBefore> norm;
 
   void operator()(const Arrays& inputs, mx::array& out) const {
-    const RowMajor x(inputs[0]);
+    const Activations x(inputs, norm);
     std::vector<RowMajor> kept;
     const auto w = gate.bound(inputs, kept);
     const size_t rows = inputs[0].size() / w.columns;
@@ -145,7 +248,10 @@ struct SiluWork {
     multiply_rows(products, {true, [&](size_t, size_t begin, size_t end) {
                                for (size_t r = 0; r < rows; ++r) {
                                  const size_t at = r * w.rows + begin;
-                                 gated(gates + at, ups + at, end - begin);
+                                 silu_gate_row(gates + at,
+                                               ups + at,
+                                               end - begin,
+                                               gates + at);
                                }
                              }});
   }
@@ -179,11 +285,13 @@ struct AddWork {
 
 std::vector<mx::array> linear_each(const mx::array& x,
                                    std::span<const Weight* const> weights,
-                                   const std::vector<mx::Shape>& shapes) {
+                                   const std::vector<mx::Shape>& shapes,
+                                   const std::optional<Norm>& norm) {
   if (weights.empty() || !one_node(weights)) {
+    const auto before = normed(x, norm);
     std::vector<mx::array> results;
     for (size_t i = 0; i < weights.size(); ++i) {
-      results.push_back(mx::reshape(linear(x, *weights[i]), shapes[i]));
+      results.push_back(mx::reshape(linear(before, *weights[i]), shapes[i]));
     }
     return results;
   }
@@ -201,37 +309,47 @@ std::vector<mx::array> linear_each(const mx::array& x,
           "[linear_each] A shape must be as large as its product");
     }
   }
-  auto fallback = [projections, shapes](const Arrays& all) {
+  const auto before = norm_before(x, norm, inputs);
+  auto fallback = [projections, shapes, before](const Arrays& all) {
+    const auto rows = before_products(all, before);
     Arrays results;
     for (size_t i = 0; i < projections.size(); ++i) {
       results.push_back(
-          mx::reshape(linear(all[0], projections[i].weight(all)), shapes[i]));
+          mx::reshape(linear(rows, projections[i].weight(all)), shapes[i]));
     }
     return results;
   };
-  return fuse_all(
-      "LinearEach", inputs, shapes, fallback, EachWork{projections});
+  return fuse_all("LinearEach",
+                  inputs,
+                  shapes,
+                  std::vector<mx::Dtype>(shapes.size(), mx::float32),
+                  fallback,
+                  EachWork{projections, before});
 }
 
 mx::array linear_silu_gate(const mx::array& x,
                            const Weight& gate,
-                           const Weight& up) {
+                           const Weight& up,
+                           const std::optional<Norm>& norm) {
   const Weight* both[] = {&gate, &up};
   if (!one_node(both) || gate.data.shape(-2) != up.data.shape(-2)) {
-    return silu_gate(linear(x, gate), linear(x, up));
+    const auto before = normed(x, norm);
+    return silu_gate(linear(before, gate), linear(before, up));
   }
   Arrays inputs{mx::astype(x, mx::float32)};
   const auto first = project("linear", x, gate, inputs);
   const auto second = project("linear", x, up, inputs);
-  auto fallback = [first, second](const Arrays& all) {
-    return Arrays{silu_gate(linear(all[0], first.weight(all)),
-                            linear(all[0], second.weight(all)))};
+  const auto before = norm_before(x, norm, inputs);
+  auto fallback = [first, second, before](const Arrays& all) {
+    const auto rows = before_products(all, before);
+    return Arrays{silu_gate(linear(rows, first.weight(all)),
+                            linear(rows, second.weight(all)))};
   };
   return fuse("LinearSiluGate",
               std::move(inputs),
               product_shape(x, first),
               fallback,
-              SiluWork{first, second});
+              SiluWork{first, second, before});
 }
 
 mx::array linear_add(const mx::array& residual,

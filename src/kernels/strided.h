@@ -41,6 +41,10 @@ void for_each_offset(const mlx::core::Shape& shape,
 inline void copy_row_major(const mlx::core::array& a, char* to) {
   const size_t size = a.itemsize();
   const char* from = a.data<char>();
+  if (a.flags().row_contiguous && a.size() > 0) {
+    std::memcpy(to, from, a.nbytes());
+    return;
+  }
   for_each_offset(a.shape(), a.strides(), a.ndim(), [&](int64_t offset) {
     std::memcpy(to, from + offset * static_cast<int64_t>(size), size);
     to += size;

@@ -5,6 +5,7 @@
 #include <mlx/ops.h>
 
 #include "assay/kernels/attention.h"
+#include "assay/kernels/cached_attention.h"
 #include "assay/kernels/projections.h"
 
 namespace assay::nn {
@@ -156,7 +157,8 @@ Attention::Qkv Attention::project(const array& x) const {
   return {(*q_)(x), (*k_)(x), (*v_)(x)};
 }
 
-Attention::Qkv Attention::project_heads(const array& x) const {
+Attention::Qkv Attention::project_heads(const array& x,
+                                        const RmsNorm* norm) const {
   bool whole = config_.qk_norm == AttentionConfig::Norm::whole;
   bool one_node =
       x.shape(1) == 1 && !qkv_ && !q_->bias && !k_->bias && !v_->bias && !whole;
@@ -170,10 +172,13 @@ Attention::Qkv Attention::project_heads(const array& x) const {
                                       weights,
                                       {heads(config_.heads),
                                        heads(config_.kv_heads),
-                                       heads(config_.kv_heads)});
+                                       heads(config_.kv_heads)},
+                                      norm != nullptr
+                                          ? std::optional(norm->norm_of(x))
+                                          : std::nullopt);
     return {parts[0], parts[1], parts[2]};
   }
-  auto [q, k, v] = project(x);
+  auto [q, k, v] = project(norm != nullptr ? (*norm)(x) : x);
   if (whole) {
     q = (*q_norm_)(q);
     k = (*k_norm_)(k);
@@ -183,33 +188,63 @@ Attention::Qkv Attention::project_heads(const array& x) const {
           split_heads(v, config_.kv_heads)};
 }
 
-array Attention::attended(const array& x, KVCache* cache) const {
-  auto [q, k, v] = project_heads(x);
+array Attention::attended(const array& x,
+                          const RmsNorm* norm,
+                          KVCache* cache) const {
+  auto [q, k, v] = project_heads(x, norm);
   if (config_.qk_norm == AttentionConfig::Norm::per_head) {
     q = (*q_norm_)(q);
     k = (*k_norm_)(k);
   }
-  if (config_.use_rope) {
-    int offset = cache != nullptr ? cache->offset() : 0;
-    int context = cache != nullptr ? cache->context(k.shape(2)) : 0;
-    q = rope_(q, offset, context);
-    k = rope_(k, offset, context);
-  }
+  int offset = cache != nullptr ? cache->offset() : 0;
+  int context = cache != nullptr ? cache->context(k.shape(2)) : 0;
   AttentionSpec spec{config_.scale, config_.window, config_.softcap};
   if (sinks_) {
     spec.sinks = (*sinks_)();
   }
+  if (cache != nullptr) {
+    if (auto room = cache->room(k, v)) {
+      return attended_in(*room, {q, k, v}, offset, context, spec, *cache);
+    }
+  }
+  if (config_.use_rope) {
+    q = rope_(q, offset, context);
+    k = rope_(k, offset, context);
+  }
   return join_heads(attention(q, k, v, cache, spec));
 }
 
-array Attention::operator()(const array& x, KVCache* cache) const {
-  return o_(attended(x, cache));
+array Attention::attended_in(const KVCache::Room& room,
+                             const Qkv& fresh,
+                             int offset,
+                             int context,
+                             const AttentionSpec& spec,
+                             KVCache& cache) const {
+  const auto& [q, k, v] = fresh;
+  kernels::CachedAttentionInputs inputs{q, k, v, room.keys, room.values};
+  inputs.position = room.position;
+  inputs.remembered = room.remembered;
+  inputs.unread = room.unread;
+  inputs.sinks = spec.sinks;
+  inputs.scale = spec.scale;
+  inputs.softcap = spec.softcap;
+  kernels::RopePeriods scratch;
+  if (config_.use_rope) {
+    inputs.rope.emplace(rope_.at(offset, context, k.shape(2), scratch));
+  }
+  auto [out, keys, values] = kernels::cached_attention(inputs);
+  cache.put_back(keys, values);
+  return out;
 }
 
-array Attention::added_to(const array& residual,
-                          const array& x,
+array Attention::operator()(const array& x, KVCache* cache) const {
+  return o_(attended(x, nullptr, cache));
+}
+
+array Attention::added_to(const array& x,
+                          const RmsNorm& norm,
                           KVCache* cache) const {
-  return o_.added_to(residual, attended(x, cache));
+  return o_.added_to(x, attended(x, &norm, cache));
 }
 
 }  // namespace assay::nn

@@ -69,8 +69,8 @@ class Attention : public Module {
  public:
   explicit Attention(const AttentionConfig& config);
   array operator()(const array& x, KVCache* cache) const;
-  /** residual + the result. */
-  array added_to(const array& residual, const array& x, KVCache* cache) const;
+  /** x + the result for the normed x. */
+  array added_to(const array& x, const RmsNorm& norm, KVCache* cache) const;
 
   CacheShape cache_shape() const;
   const Rope& rope() const { return rope_; }
@@ -80,10 +80,16 @@ class Attention : public Module {
     array q, k, v;
   };
   Qkv project(const array& x) const;
-  /** q, k and v split into heads. */
-  Qkv project_heads(const array& x) const;
+  /** q, k and v split into heads, of x or of the normed x. */
+  Qkv project_heads(const array& x, const RmsNorm* norm) const;
   /** What o_proj takes. */
-  array attended(const array& x, KVCache* cache) const;
+  array attended(const array& x, const RmsNorm* norm, KVCache* cache) const;
+  array attended_in(const KVCache::Room& room,
+                    const Qkv& fresh,
+                    int offset,
+                    int context,
+                    const AttentionSpec& spec,
+                    KVCache& cache) const;
 
   AttentionConfig config_;
   std::optional<Linear> q_, k_, v_, qkv_;

@@ -41,16 +41,15 @@ class PreNormBlock : public Module {
   }
 
   array operator()(const array& x, KVCache* cache) const {
-    auto normed = attention_norm_(x);
-    auto h = residual_scale_ == 1 ? attention_.added_to(x, normed, cache)
-                                  : residual(x, attention_(normed, cache));
-    normed = mlp_norm_(h);
-    if constexpr (requires { mlp_->added_to(h, normed); }) {
+    auto h = residual_scale_ == 1
+                 ? attention_.added_to(x, attention_norm_, cache)
+                 : residual(x, attention_(attention_norm_(x), cache));
+    if constexpr (requires { mlp_->added_to(h, mlp_norm_); }) {
       if (residual_scale_ == 1) {
-        return mlp_->added_to(h, normed);
+        return mlp_->added_to(h, mlp_norm_);
       }
     }
-    return residual(h, (*mlp_)(normed));
+    return residual(h, (*mlp_)(mlp_norm_(h)));
   }
 
   CacheShape cache_shape() const { return attention_.cache_shape(); }

@@ -5,6 +5,8 @@
 
 #include <mlx/ops.h>
 
+#include "assay/kernels/cached_attention.h"
+
 namespace assay::nn {
 namespace mx = mlx::core;
 
@@ -28,6 +30,13 @@ mx::array positions(const mx::array& part, int start, int stop) {
   from[2] = start;
   to[2] = stop;
   return mx::slice(part, from, to);
+}
+
+// A store like `part` with no position.
+mx::array no_positions(const mx::array& part) {
+  auto room = part.shape();
+  room[2] = 0;
+  return mx::zeros(room, part.dtype());
 }
 
 }  // namespace
@@ -57,36 +66,39 @@ CachedTensor KVCache::show(const Store& store) const {
   return {part(0), part(1), part(2), group_size_, bits_};
 }
 
+// Makes room in `part` for `fresh` at `position`.
+void KVCache::make_room(mx::array& part,
+                        const mx::array& fresh,
+                        int position) const {
+  int end = position + fresh.shape(2);
+  if (end <= part.shape(2)) {
+    return;
+  }
+  auto room = fresh.shape();
+  int wanted = (end + kStep - 1) / kStep * kStep;
+  if (limit_ > 0 && fresh.shape(2) == 1) {
+    wanted = std::max(std::min(wanted, limit_), end);
+  }
+  room[2] = wanted - position;
+  auto free = mx::zeros(room, part.dtype());
+  part = position == 0
+             ? free
+             : mx::concatenate({positions(part, 0, position), free}, 2);
+}
+
 // Writes `fresh` at `position`, making room where there is none.
-void KVCache::put(Store& store, const Store& fresh, int position) const {
-  int added = fresh[0].shape(2);
+void KVCache::put(Store& store,
+                  const Store& fresh,
+                  int position,
+                  bool unread) const {
   if (store.empty()) {
     for (const auto& part : fresh) {
-      auto room = part.shape();
-      room[2] = 0;
-      store.push_back(mx::zeros(room, part.dtype()));
+      store.push_back(no_positions(part));
     }
   }
   for (size_t i = 0; i < store.size(); ++i) {
-    auto& part = store[i];
-    if (position + added > part.shape(2)) {
-      auto room = part.shape();
-      int wanted = (position + added + kStep - 1) / kStep * kStep;
-      if (limit_ > 0 && added == 1) {
-        wanted = std::max(std::min(wanted, limit_), position + added);
-      }
-      room[0] = fresh[i].shape(0);
-      room[2] = wanted - position;
-      auto kept = positions(part, 0, position);
-      part = position == 0
-                 ? mx::zeros(room, part.dtype())
-                 : mx::concatenate({kept, mx::zeros(room, part.dtype())}, 2);
-    }
-    auto from = mx::Shape(part.ndim(), 0);
-    auto to = part.shape();
-    from[2] = position;
-    to[2] = position + added;
-    part = mx::slice_update(part, fresh[i], from, to);
+    make_room(store[i], fresh[i], position);
+    store[i] = kernels::append(store[i], fresh[i], position, unread);
   }
 }
 
@@ -118,6 +130,7 @@ void KVCache::drop_oldest() {
     }
   }
   length_ -= std::max(excess, 0);
+  written_ = length_;
   next_ = 0;
 }
 
@@ -138,8 +151,8 @@ std::optional<mx::array> KVCache::window_mask(int fresh) const {
   return mx::logical_and(seen, near);
 }
 
-KVCache::View KVCache::update(const mx::array& keys, const mx::array& values) {
-  int fresh = keys.shape(2);
+// Where `fresh` more positions go, which counts them as seen.
+KVCache::Place KVCache::advance(int fresh) {
   bool full_ring = limit_ > 0 && fresh == 1 && length_ == limit_;
   int position = length_;
   if (full_ring) {
@@ -149,21 +162,56 @@ KVCache::View KVCache::update(const mx::array& keys, const mx::array& values) {
     drop_oldest();
     position = length_;
   }
-  put(keys_, encode(keys), position);
-  put(values_, encode(values), position);
+  bool unread = position >= written_;
+  written_ = std::max(written_, position + fresh);
   offset_ += fresh;
   length_ += full_ring ? 0 : fresh;
+  return {position, unread};
+}
 
+// Whether the last `fresh` positions see what came before and themselves.
+bool KVCache::all_near(int fresh) const {
+  bool in_reach = limit_ == 0 || offset_ <= limit_ - keep_;
+  return fresh == 1 || (length_ == offset_ && in_reach);
+}
+
+KVCache::View KVCache::update(const mx::array& keys, const mx::array& values) {
+  int fresh = keys.shape(2);
+  auto [position, unread] = advance(fresh);
+  put(keys_, encode(keys), position, unread);
+  put(values_, encode(values), position, unread);
   View view{show(keys_), show(values_), std::nullopt, false};
-  if (fresh > 1) {
-    bool all_near = limit_ == 0 || offset_ <= limit_ - keep_;
-    if (length_ == offset_ && all_near) {
-      view.causal = true;
-    } else {
-      view.mask = window_mask(fresh);
-    }
+  view.causal = fresh > 1 && all_near(fresh);
+  if (!all_near(fresh)) {
+    view.mask = window_mask(fresh);
   }
   return view;
+}
+
+std::optional<KVCache::Room> KVCache::room(const mx::array& keys,
+                                           const mx::array& values) {
+  int fresh = keys.shape(2);
+  bool near = fresh == 1 ||
+              (length_ == offset_ &&
+               (limit_ == 0 || offset_ + fresh <= limit_ - keep_));
+  if (!is_plain(bits_) || !near) {
+    return std::nullopt;
+  }
+  auto [position, unread] = advance(fresh);
+  auto stored = [&](Store& store, const mx::array& part) {
+    if (store.empty()) {
+      store = encode(no_positions(part));
+    }
+    make_room(store[0], part, position);
+    return store[0];
+  };
+  return Room{
+      stored(keys_, keys), stored(values_, values), position, length_, unread};
+}
+
+void KVCache::put_back(const mx::array& keys, const mx::array& values) {
+  keys_ = {keys};
+  values_ = {values};
 }
 
 bool KVCache::can_trim(int count) const {
@@ -218,7 +266,7 @@ void KVCache::restore(const std::vector<mx::array>& state, int offset) {
   if (state.empty() && offset == 0) {
     keys_.clear();
     values_.clear();
-    offset_ = length_ = next_ = 0;
+    offset_ = length_ = written_ = next_ = 0;
     return;
   }
   if (state.size() != 2 * parts) {
@@ -238,7 +286,7 @@ void KVCache::restore(const std::vector<mx::array>& state, int offset) {
   keys_.assign(state.begin(), middle);
   values_.assign(middle, state.end());
   offset_ = offset;
-  length_ = length;
+  length_ = written_ = length;
   next_ = 0;
 }
 

@@ -41,6 +41,12 @@ struct CachedTensor {
 class KVCache {
  public:
   KVCache(const CacheShape& shape, const CacheOptions& options);
+  // Two of them would write to one store.
+  KVCache(const KVCache&) = delete;
+  KVCache& operator=(const KVCache&) = delete;
+  KVCache(KVCache&&) = default;
+  KVCache& operator=(KVCache&&) = default;
+  ~KVCache() = default;
 
   /** Positions seen so far: the offset of the next one. */
   int offset() const { return offset_; }
@@ -63,6 +69,19 @@ class KVCache {
   /** Appends keys and values [batch, heads, length, dim] and shows all that
    * the new positions may attend to. */
   View update(const mlx::core::array& keys, const mlx::core::array& values);
+
+  struct Room {
+    mlx::core::array keys, values;  ///< the stores, with room
+    int position = 0;               ///< where the first new one goes
+    int remembered = 0;             ///< positions in use with the new ones
+    bool unread = false;            ///< see kernels::append
+  };
+  /** Room for these, [batch, heads, length, dim], for an attention that writes
+   * them there itself; it must put the stores back. Nothing, and nothing is
+   * done, if they must be quantized or need a mask. */
+  std::optional<Room> room(const mlx::core::array& keys,
+                           const mlx::core::array& values);
+  void put_back(const mlx::core::array& keys, const mlx::core::array& values);
 
   /** Forgets the last `count` positions. False, and nothing is done, if they
    * can't be forgotten: others were dropped for them. */
@@ -88,7 +107,16 @@ class KVCache {
   bool turned() const { return next_ > keep_; }
   bool fits(const mlx::core::array& part, size_t index, int length) const;
   void drop_oldest();
-  void put(Store& store, const Store& fresh, int position) const;
+  struct Place {
+    int position;
+    bool unread;
+  };
+  Place advance(int fresh);
+  bool all_near(int fresh) const;
+  void make_room(mlx::core::array& part,
+                 const mlx::core::array& fresh,
+                 int position) const;
+  void put(Store& store, const Store& fresh, int position, bool unread) const;
   Store encode(const mlx::core::array& fresh) const;
   CachedTensor show(const Store& store) const;
   std::optional<mlx::core::array> window_mask(int fresh) const;
@@ -99,7 +127,8 @@ class KVCache {
   int bits_ = 0, group_size_ = 0;
   int offset_ = 0;
   int expected_ = 0;
-  int length_ = 0;  ///< positions in the store
+  int length_ = 0;   ///< positions in the store
+  int written_ = 0;  ///< places of the store that somebody may still read
   int next_ = 0;    ///< oldest position of a full ring, in the store; 0: the
                     ///< store is in order
   Store keys_, values_;

@@ -109,12 +109,17 @@ RmsNorm::RmsNorm(int width, float eps, float offset)
 
 array RmsNorm::operator()(const array& x) const {
   return named(weight, [&] {
-    auto scale = cast_like(weight(), x);
-    if (offset_ != 0) {
-      scale = scale + array(offset_, x.dtype());
-    }
-    return kernels::rms_norm(x, scale, eps_);
+    auto [scale, eps] = norm_of(x);
+    return kernels::rms_norm(x, scale, eps);
   });
+}
+
+kernels::Norm RmsNorm::norm_of(const array& x) const {
+  auto scale = cast_like(weight(), x);
+  if (offset_ != 0) {
+    scale = scale + array(offset_, x.dtype());
+  }
+  return {scale, eps_};
 }
 
 LayerNorm::LayerNorm(int width, float eps)
@@ -197,21 +202,26 @@ GatedMlp::GatedMlp(int width, int inner, Activation activation, bool bias)
   add("down_proj", down, {.gguf = "ffn_down"});
 }
 
-array GatedMlp::inner(const array& x) const {
+array GatedMlp::inner(const array& x, const RmsNorm* norm) const {
   if (activation_ != Activation::silu || gate.bias || up.bias) {
-    return gated(activation_, gate(x), up(x));
+    auto in = norm != nullptr ? (*norm)(x) : x;
+    return gated(activation_, gate(in), up(in));
   }
   return named(gate.weight, [&] {
-    return kernels::linear_silu_gate(x, *gate.weight.value, *up.weight.value);
+    return kernels::linear_silu_gate(
+        x,
+        *gate.weight.value,
+        *up.weight.value,
+        norm != nullptr ? std::optional(norm->norm_of(x)) : std::nullopt);
   });
 }
 
 array GatedMlp::operator()(const array& x) const {
-  return down(inner(x));
+  return down(inner(x, nullptr));
 }
 
-array GatedMlp::added_to(const array& residual, const array& x) const {
-  return down.added_to(residual, inner(x));
+array GatedMlp::added_to(const array& x, const RmsNorm& norm) const {
+  return down.added_to(x, inner(x, &norm));
 }
 
 }  // namespace assay::nn

@@ -11,6 +11,7 @@
 #include <mlx/array.h>
 #include <mlx/ops.h>
 
+#include "assay/kernels/fused.h"
 #include "assay/nn/module.h"
 
 namespace assay::nn {
@@ -59,6 +60,8 @@ class RmsNorm : public Module {
  public:
   RmsNorm(int width, float eps, float offset = 0);
   array operator()(const array& x) const;
+  /** For a node that norms x itself. */
+  kernels::Norm norm_of(const array& x) const;
 
   Parameter weight;
 
@@ -92,13 +95,14 @@ class GatedMlp : public Module {
  public:
   GatedMlp(int width, int inner, Activation activation, bool bias = false);
   array operator()(const array& x) const;
-  /** residual + the MLP's result. */
-  array added_to(const array& residual, const array& x) const;
+  /** x + the MLP's result for the normed x. */
+  array added_to(const array& x, const RmsNorm& norm) const;
 
   Linear gate, up, down;
 
  private:
-  array inner(const array& x) const;
+  /** What `down` takes, from x or from the normed x. */
+  array inner(const array& x, const RmsNorm* norm) const;
 
   Activation activation_;
 };

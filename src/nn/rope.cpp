@@ -182,9 +182,18 @@ bool Rope::changes_between(int shorter, int longer) const {
 
 mx::array Rope::operator()(const mx::array& x, int offset, int context) const {
   kernels::RopePeriods scratch;
-  const auto& chosen =
-      periods(std::max(context, offset + x.shape(-2)), scratch);
-  return kernels::rope(x, chosen, interleaved_, offset, scale_);
+  const auto rope = at(offset, context, x.shape(-2), scratch);
+  return kernels::rope(x, rope.periods, interleaved_, offset, scale_);
+}
+
+kernels::RopeAt Rope::at(int offset,
+                         int context,
+                         int length,
+                         kernels::RopePeriods& scratch) const {
+  return {periods(std::max(context, offset + length), scratch),
+          interleaved_,
+          offset,
+          scale_};
 }
 
 }  // namespace assay::nn

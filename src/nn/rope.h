@@ -53,6 +53,13 @@ class Rope {
                               int offset,
                               int context = 0) const;
 
+  /** The same for a node that rotates by itself; `length` is x's. The result
+   * refers to this Rope or to `scratch`. */
+  kernels::RopeAt at(int offset,
+                     int context,
+                     int length,
+                     kernels::RopePeriods& scratch) const;
+
   /** True if a context of `longer` positions is rotated by other frequencies
    * than one of `shorter`, so that cached keys must be made anew. */
   bool changes_between(int shorter, int longer) const;

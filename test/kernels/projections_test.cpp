@@ -4,6 +4,7 @@
 #include "assay/kernels/projections.h"
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -165,6 +166,54 @@ TEST_CASE("activations, residuals and weights that do not lie row by row") {
         0);
   CHECK(node_distance(linear_silu_gate(apart(x), w, strided),
                       linear_silu_gate(x, w, w)) == 0);
+}
+
+TEST_CASE("a norm before products is the norm, whatever the weights are") {
+  const auto scale = random({64}, 2);
+  const Norm norm{scale, 1e-5f};
+  const auto a = make_weight({"", "affine", 32, 4, mx::float16}, {24, 64}, 3);
+  const auto b = make_weight({"", "", 0, 16, mx::float16}, {24, 64}, 4);
+  // First of weights that are still to be computed, then of constant ones.
+  for (int rows : {1, 9, 600, 1, 9}) {
+    CAPTURE(rows);
+    if (rows == 600) {
+      mx::eval(scale, a.data, *a.scales, *a.biases, b.data);
+    }
+    const auto x = random({rows, 64}, 1);
+    const auto normed = rms_norm(x, scale, norm.eps);
+    for (const auto& [first, second] : {std::pair{a, a}, {b, b}, {a, b}}) {
+      const Weight* both[] = {&first, &second};
+      const mx::Shape shape{rows, 24};
+      const auto y = linear_each(x, both, {shape, shape}, norm);
+      CHECK(node_distance(y[0], linear(normed, first)) == 0);
+      CHECK(node_distance(y[1], linear(normed, second)) == 0);
+      CHECK(node_distance(linear_silu_gate(x, first, second, norm),
+                          linear_silu_gate(normed, first, second)) == 0);
+    }
+  }
+  const Norm narrow{mx::ones({63}), 1e-5f};
+  CHECK_THROWS_AS(linear_silu_gate(random({1, 64}, 1), a, a, narrow),
+                  std::invalid_argument);
+}
+
+TEST_CASE("gradients go through the norm, to its weight as well") {
+  const auto w = make_weight({"", "affine", 32, 8, mx::float32}, {12, 32}, 1);
+  auto ours = [&](const std::vector<mx::array>& in) {
+    const Weight* only[] = {&w};
+    const Norm norm{in[1], 1e-5f};
+    return mx::sum(linear_each(in[0], only, {{3, 12}}, norm)[0] *
+                   linear_silu_gate(in[0], w, w, norm));
+  };
+  auto plain = [&](const std::vector<mx::array>& in) {
+    const auto x = rms_norm(in[0], in[1], 1e-5f);
+    return mx::sum(linear(x, w) * silu_gate(linear(x, w), linear(x, w)));
+  };
+  const std::vector<mx::array> at{random({3, 32}, 3), random({32}, 4)};
+  const auto got = mx::value_and_grad(ours, {0, 1})(at).second;
+  const auto expected = mx::value_and_grad(plain, {0, 1})(at).second;
+  for (size_t i = 0; i < 2; ++i) {
+    CHECK(mx::allclose(got[i], expected[i], 1e-4, 1e-4).item<bool>());
+  }
 }
 
 TEST_CASE("no rows and no width") {

@@ -94,14 +94,17 @@ void read_weights(Pipeline& pipeline, Component& component) {
     component.tensors.emplace(std::move(tensor.name), std::move(tensor.shape));
   }
   hold_against_index(pipeline, chosen);
-  if (!chosen.files.empty()) {
+  if (!component.tensors.empty()) {
     return;
   }
+  bool others = chosen.files.empty() && chosen.others;
   pipeline.findings.push_back(
-      make_finding(chosen.others ? "model.not-read" : "component.no-weights",
+      make_finding(others ? "model.not-read" : "component.no-weights",
                    component.folder.string(),
                    "weights in safetensors or PyTorch's",
-                   chosen.others ? "another format" : "none"));
+                   others                 ? "another format"
+                   : chosen.files.empty() ? "none"
+                                          : "a file without tensors"));
 }
 
 bool has_tokenizer(const fs::path& folder) {

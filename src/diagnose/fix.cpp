@@ -43,11 +43,12 @@ CheckReport check_draft(const Draft& draft, const CheckOptions& options) {
 
 /** The repairs of one round, each function once. */
 std::vector<Untouched> run_repairs(Draft& draft,
-                                   const std::vector<Finding>& findings) {
+                                   const std::vector<Finding>& findings,
+                                   bool may_run) {
   std::set<void (*)(Workbench&)> done;
   std::vector<Untouched> untouched;
   for (const auto& one : repairs()) {
-    Workbench bench{draft, findings};
+    Workbench bench{draft, findings, may_run};
     if (!bench.found(one.id) || !done.insert(one.run).second) {
       continue;
     }
@@ -309,7 +310,7 @@ FixReport fix(const fs::path& model, const FixOptions& given) {
   headers.progress = {};
   for (int round = 0; round < kMaxRounds; ++round) {
     auto before = draft.steps();
-    auto untouched = run_repairs(draft, findings);
+    auto untouched = run_repairs(draft, findings, !options.check.headers_only);
     told.insert(told.begin(), untouched.begin(), untouched.end());
     if (draft.steps() == before) {
       break;

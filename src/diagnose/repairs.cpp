@@ -54,6 +54,10 @@ constexpr std::array kRepairs = {
            "sets tie_word_embeddings, where with it every tensor is as "
            "declared",
            repair::sizes},
+    Repair{"head.tied-differs",
+           "sets tie_word_embeddings to false, where a short text makes sense "
+           "with the stored head and not with the embedding",
+           repair::tied_head},
     Repair{"quantization.unused",
            "removes the block, where every tensor is as declared without it",
            repair::quantization},

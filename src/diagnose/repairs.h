@@ -26,6 +26,8 @@ struct Workbench {
   Draft& draft;
   /** Of the draft as it is. */
   std::span<const Finding> findings;
+  /** Whether a proof may run the model. */
+  bool may_run = false;
   std::vector<Untouched> untouched = {};
 
   bool found(std::string_view id) const;
@@ -53,6 +55,7 @@ void file_names(Workbench& bench);
 void index(Workbench& bench);
 void stray_files(Workbench& bench);
 void sizes(Workbench& bench);
+void tied_head(Workbench& bench);
 void quantization(Workbench& bench);
 void stored_type(Workbench& bench);
 void special_tokens(Workbench& bench);

@@ -9,6 +9,7 @@
 
 #include "../inspect/model_copy.h"
 #include "fired.h"
+#include "torch_twin.h"
 
 using namespace assay;
 using assay::testing::checked;
@@ -103,6 +104,55 @@ TEST_CASE("a GGUF of the model has the same config") {
   CHECK(std::ranges::none_of(findings, [](const Finding& finding) {
     return finding.severity == Severity::error;
   }));
+}
+
+TEST_CASE("PyTorch's files are the same model, on either side") {
+  Good good;
+  Good torch;
+  // A second name of one storage, as of tied weights: safetensors keep one.
+  assay::testing::to_torch(torch.path / "model.safetensors",
+                           torch.path / "pytorch_model.bin",
+                           {{"model.norm.weight", "model.a_second_name"}});
+  auto profile = profile_of(torch.path);
+  CHECK(profile.container == "PyTorch");
+  CHECK(profile.findings.empty());
+  CHECK(ids_against(against(torch, good)).empty());
+  CHECK(ids_against(against(good, torch)).empty());
+  auto stored = profile_from_json(
+      parse_json(to_text(to_json(profile)), "profile"), "profile");
+  CHECK(stored.tensors == profile.tensors);
+  CHECK(ids_against(compare_with(profile_of(good.path), stored)).empty());
+  auto lacking = profile;
+  lacking.tensors[""].erase("model.layers.0.mlp.up_proj.weight");
+  one(compare_with(lacking, profile_of(good.path)),
+      "against.tensor-missing",
+      Severity::error,
+      "the tensor, as in the good model",
+      fmt::format("{} tensors without it", lacking.tensors[""].size()));
+  auto both = lacking;
+  both.tensors[""].erase("model.norm.weight");
+  both.tensors[""].erase("model.a_second_name");
+  CHECK(compare_with(both, profile_of(good.path)).size() == 2);
+}
+
+TEST_CASE("parts of a pipeline in PyTorch's files are profiled") {
+  for (const auto* name : {"sd1", "sentence-transformers"}) {
+    CAPTURE(name);
+    auto folder = fs::path(ASSAY_BUILD_DIR) / "test-models" /
+                  fmt::format("against-{}", platform::process_id());
+    fs::remove_all(folder);
+    fs::copy(fs::path(ASSAY_TEST_DIR) / "sound" / name,
+             folder,
+             fs::copy_options::recursive);
+    auto good = profile_of(folder);
+    assay::testing::all_to_torch(folder);
+    auto torch = profile_of(folder);
+    fs::remove_all(folder);
+    CHECK(torch.findings.empty());
+    CHECK(torch.tensors == good.tensors);
+    CHECK(ids_against(compare_with(torch, good)).empty());
+    CHECK(ids_against(compare_with(good, torch)).empty());
+  }
 }
 
 TEST_CASE("one changed field is one finding, by what it does") {

@@ -2,6 +2,7 @@
 // spoiled field at a time is named.
 
 #include "sound_copy.h"
+#include "torch_twin.h"
 
 using namespace assay;
 using namespace assay::testing;
@@ -93,4 +94,25 @@ TEST_CASE("modules.json") {
   write_text(foreign.path / "modules.json",
              R"([{"type": "custom_st.Transformer", "path": ""}])");
   is_sound(foreign.path);  // a note
+}
+
+TEST_CASE("modules whose weights are PyTorch's") {
+  SoundCopy copy(kName);
+  fs::create_directory(copy.path / "2_Dense");
+  write_text(copy.path / "2_Dense/config.json",
+             R"({"in_features": 16, "out_features": 8})");
+  list(copy, {"", "1_Pooling", "2_Dense"});
+  std::string header = R"({"linear.weight": {"dtype": "F32", "shape": [8, 16],)"
+                       R"( "data_offsets": [0, 512]}})";
+  auto bytes = assay_test::RawBytes().put(uint64_t(header.size())).raw(header);
+  write_text(copy.path / "2_Dense/model.safetensors",
+             bytes.text + std::string(512, '\1'));
+  all_to_torch(copy.path);
+  REQUIRE(fs::exists(copy.path / "2_Dense/pytorch_model.bin"));
+  is_sound(copy.path);
+  copy.set("2_Dense/config.json", "out_features", 9);
+  names(copy, "embedding.width-mismatch");
+  copy.set("2_Dense/config.json", "out_features", 8);
+  copy.set("config.json", "vocab_size", 1000);
+  names(copy, "component.shape-mismatch");
 }

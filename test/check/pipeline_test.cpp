@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include "sound_copy.h"
+#include "torch_twin.h"
 
 using namespace assay;
 using namespace assay::testing;
@@ -126,4 +127,63 @@ TEST_CASE("a tokenizer may not give more tokens than there are positions") {
   SoundCopy copy("sd1");
   copy.set("tokenizer/tokenizer_config.json", "model_max_length", 78);
   names(copy, "text-encoder.too-long");
+}
+
+TEST_CASE("PyTorch's files are held to the same rules as safetensors") {
+  for (const auto* name : {"sd1", "sd3", "vae"}) {
+    SoundCopy copy(name);
+    all_to_torch(copy.path);
+    auto report = headers(copy.path);
+    CAPTURE(name);
+    CAPTURE(all_of(report));
+    CHECK(report.verdict == Verdict::sound);
+    REQUIRE(!report.steps.empty());
+    CHECK(report.steps.front().name == "safety");
+  }
+  SoundCopy size("sd1");
+  all_to_torch(size.path);
+  size.set("unet/config.json", "cross_attention_dim", 1000);
+  names(size, "component.shape-mismatch");
+  SoundCopy variant("sd1");  // as `variant="fp16"` saves it
+  all_to_torch(variant.path);
+  fs::rename(variant.path / "unet/diffusion_pytorch_model.bin",
+             variant.path / "unet/diffusion_pytorch_model.fp16.bin");
+  is_sound(variant.path);
+}
+
+TEST_CASE("PyTorch's files of a component that are no sound weights") {
+  SoundCopy hollow("sd1");
+  all_to_torch(hollow.path);
+  auto file = hollow.path / "vae/diffusion_pytorch_model.bin";
+  auto bytes = read_text(file);
+  write_text(file, bytes.substr(0, bytes.size() / 2));
+  names(hollow, "zip.malformed");
+  fs::remove(file);
+  names(hollow, "component.no-weights");
+  fs::copy_file(fs::path(ASSAY_TEST_DIR) / "corpus/safety/op_inst.bin", file);
+  names(hollow, "pickle.unsafe");
+  SoundCopy foreign("sd1");
+  auto unet = foreign.path / "unet";
+  fs::rename(unet / "diffusion_pytorch_model.safetensors",
+             unet / "diffusion_flax_model.msgpack");
+  names(foreign, "model.not-read");
+}
+
+TEST_CASE("shards of a component against their index") {
+  SoundCopy copy("sd1");
+  all_to_torch(copy.path);
+  auto unet = copy.path / "unet";
+  auto shard = "diffusion_pytorch_model-00001-of-00002.bin";
+  fs::rename(unet / "diffusion_pytorch_model.bin", unet / shard);
+  auto index = Json{{"metadata", Json::object()},
+                    {"weight_map", {{"conv_in.weight", shard}}}};
+  write_text(unet / "diffusion_pytorch_model.bin.index.json", index.dump());
+  is_sound(copy.path);
+  index["weight_map"]["conv_out.weight"] =
+      "diffusion_pytorch_model-00002-of-00002.bin";
+  write_text(unet / "diffusion_pytorch_model.bin.index.json", index.dump());
+  names(copy, "index.missing-shard");
+  index["weight_map"]["conv_out.weight"] = "../../secret.bin";
+  write_text(unet / "diffusion_pytorch_model.bin.index.json", index.dump());
+  names(copy, "index.unsafe-path");
 }

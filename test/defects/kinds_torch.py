@@ -42,5 +42,8 @@ KINDS = {
         ("encoder without its first layer", WORDS,
          of("sentence-transformers", "pytorch_model.bin", lambda m: [m.drop(n) for n in list(m.header) if "layer.0." in n]),
          ["component.tensor-missing"] + SHAPE),
+        ("safetensors without tensors beside them", SD1,
+         lambda folder: (folder / "vae/diffusion_pytorch_model.safetensors").write_bytes(b"\x08" + b"\0" * 7 + b"{}      "),
+         ["component.no-weights"]),
     ],
 }  # fmt: skip

@@ -5,10 +5,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <map>
 
 #include <doctest/doctest.h>
 
 #include "assay/core/catalogue.h"
+#include "assay/formats/model_files.h"
+#include "assay/text/tokenizer.h"
 
 #include "../check/sound_copy.h"
 #include "../check/weights.h"
@@ -78,6 +82,77 @@ void restores(const fs::path& model,
   CHECK(change->after == sound);
   CHECK(gone(report, id));
   CHECK(report.result.empty());
+}
+
+/** The numbers as float32, in the order of the rows. */
+Weights::Tensor float_tensor(const std::vector<std::vector<float>>& rows) {
+  Weights::Tensor tensor{DType::f32,
+                         {static_cast<int64_t>(rows.size()),
+                          static_cast<int64_t>(rows.front().size())},
+                         ""};
+  for (const auto& row : rows) {
+    tensor.data.append(reinterpret_cast<const char*>(row.data()),
+                       row.size() * sizeof(float));
+  }
+  return tensor;
+}
+
+/** Makes of a llama a table of pairs of tokens: what the layers add is nothing,
+ * the embedding says which token it is (rare ones share the last place), the
+ * head how likely each is to follow it in some English text. */
+void predict_by_pairs(const fs::path& folder, Weights& weights) {
+  auto ids = load_tokenizer(open_model(folder))
+                 .encode(
+                     "We eat bread and butter in the morning. The children "
+                     "play in the garden with their dog, and at night they "
+                     "sleep in their beds. People who work in the town go "
+                     "there by train; the others walk to the fields. When "
+                     "the sun goes down, the day is over, and each of them "
+                     "sits at the table to read and to talk.");
+  const auto& shape = weights.tensors.at("lm_head.weight").shape;
+  auto rows = static_cast<size_t>(shape[0]);
+  auto width = static_cast<size_t>(shape[1]);
+  std::map<int32_t, size_t> counts;
+  for (auto id : ids) {
+    ++counts[id];
+  }
+  std::vector<std::pair<size_t, int32_t>> frequent;
+  for (auto [id, count] : counts) {
+    frequent.emplace_back(count, id);
+  }
+  std::ranges::sort(frequent, std::ranges::greater{});
+  std::vector<size_t> place(rows, width - 1);
+  for (size_t i = 0; i < std::min(width - 1, frequent.size()); ++i) {
+    place.at(static_cast<size_t>(frequent[i].second)) = i;
+  }
+  constexpr float kUnseen = 0.01F;
+  std::vector<std::vector<float>> pairs(rows,
+                                        std::vector<float>(width, kUnseen));
+  std::vector<float> all(width, kUnseen * static_cast<float>(rows));
+  for (size_t i = 1; i < ids.size(); ++i) {
+    auto before = place.at(static_cast<size_t>(ids[i - 1]));
+    pairs.at(static_cast<size_t>(ids[i]))[before] += 1;
+    all[before] += 1;
+  }
+  std::vector<std::vector<float>> embedding(rows, std::vector<float>(width, 0));
+  for (size_t row = 0; row < rows; ++row) {
+    embedding[row][place[row]] = 1;
+    for (size_t at = 0; at < width; ++at) {
+      // The norm makes the one of the embedding the root of the width.
+      pairs[row][at] = std::log(pairs[row][at] / all[at]) /
+                       std::sqrt(static_cast<float>(width));
+    }
+  }
+  for (auto& [name, tensor] : weights.tensors) {
+    if (name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight")) {
+      std::ranges::fill(tensor.data, '\0');
+    }
+  }
+  weights.tensors["model.embed_tokens.weight"] = float_tensor(embedding);
+  weights.tensors["lm_head.weight"] = float_tensor(pairs);
+  weights.tensors["model.norm.weight"] =
+      float_tensor({std::vector<float>(width, 1)});
+  weights.tensors["model.norm.weight"].shape = {static_cast<int64_t>(width)};
 }
 
 std::vector<std::string> whole_numbers(const Json& config) {
@@ -200,6 +275,34 @@ TEST_CASE("an absent size is found where the tensors show it") {
   }
 }
 
+TEST_CASE("an absent number of key heads is put back, as the tensors show it") {
+  for (const auto* name : {"llama", "mistral", "qwen2", "qwen3", "phi3"}) {
+    CAPTURE(name);
+    ModelCopy copy(name);
+    auto sound = read(copy.path / "config.json");
+    REQUIRE(sound["num_key_value_heads"] < sound["num_attention_heads"]);
+    copy.edit_config([](Json& json) { json.erase("num_key_value_heads"); });
+    auto report = dry_run(copy.path);
+    CAPTURE(told(report));
+    const auto* change = change_of(report, "config.json");
+    REQUIRE(change != nullptr);
+    CHECK(parse_json(change->after, "after") == sound);
+    CHECK(gone(report, "shape.mismatch"));
+  }
+}
+
+TEST_CASE("an absent number of key heads beside another defect stays absent") {
+  ModelCopy copy("llama");
+  copy.edit_config([](Json& json) { json.erase("num_key_value_heads"); });
+  copy.edit_tensors([](ModelCopy::Tensors& tensors) {
+    REQUIRE(tensors.erase("model.layers.0.self_attn.k_proj.weight") == 1);
+  });
+  auto report = dry_run(copy.path);
+  CAPTURE(told(report));
+  CHECK(report.changes.empty());
+  CHECK(left(report, "shape.mismatch"));
+}
+
 TEST_CASE("an absent number that no tensor shows stays absent") {
   ModelCopy copy("llama");
   copy.edit_config([](Json& json) { json.erase("rms_norm_eps"); });
@@ -218,6 +321,37 @@ TEST_CASE("a head that is not there is tied") {
   auto sound = read(copy.path / "config.json");
   sound["tie_word_embeddings"] = true;
   restores(copy.path, "config.json", to_text(sound), "head.missing");
+}
+
+TEST_CASE(
+    "a flag that ties a head of its own is taken back where a run proves") {
+  SoundCopy copy("llama");
+  copy.set("config.json", "tie_word_embeddings", true);
+  auto run = [&](const FixOptions& options) {
+    auto report = fix(copy.path, options);
+    CAPTURE(told(report));
+    return report;
+  };
+  // Neither head says anything of a text: no proof.
+  auto unproven = run({});
+  CHECK(unproven.changes.empty());
+  CHECK(left(unproven, "head.tied-differs"));
+  // The stored head predicts each token by the one before it.
+  Weights weights(copy.path / "model.safetensors");
+  predict_by_pairs(copy.path, weights);
+  weights.save();
+  auto unasked = run(headers_only());
+  CHECK(unasked.changes.empty());
+  CHECK(left(unasked, "head.tied-differs"));
+  FixOptions in_place;
+  in_place.write = FixOptions::Write::in_place;
+  auto report = run(in_place);
+  REQUIRE(report.changes.size() == 1);
+  CHECK(read(copy.path / "config.json")["tie_word_embeddings"] == false);
+  CHECK(read(report.backup / "config.json")["tie_word_embeddings"] == true);
+  CHECK(gone(report, "head.tied-differs"));
+  // The same head, and a flag that is right: it stays.
+  CHECK(run({}).changes.empty());
 }
 
 TEST_CASE("both spellings of a config are repaired in their own") {

@@ -3,8 +3,12 @@
 #include <algorithm>
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
+#include "assay/core/platform.h"
 #include "assay/inspect/inspect.h"
+
+#include "../check/torch_twin.h"
 
 using namespace assay;
 namespace fs = std::filesystem;
@@ -41,6 +45,29 @@ TEST_CASE("a pipeline is shown by its components") {
   CHECK(part(report, "unet").bytes == 2 * part(report, "unet").parameters);
   CHECK(part(report, "scheduler").detail == "settings");
   CHECK(report.parameters == sum_of_parts(report));
+  CHECK(report.unusual.empty());
+}
+
+TEST_CASE("parts in PyTorch's files are counted, and their pickles judged") {
+  auto folder = fs::path(ASSAY_BUILD_DIR) / "test-models" /
+                fmt::format("inspect-{}", platform::process_id());
+  fs::remove_all(folder);
+  fs::copy(fs::path(ASSAY_TEST_DIR) / "sound/sd1",
+           folder,
+           fs::copy_options::recursive);
+  auto before = inspect_path(folder);
+  assay::testing::to_torch(folder / "vae/diffusion_pytorch_model.safetensors",
+                           folder / "vae/diffusion_pytorch_model.bin");
+  auto mixed = inspect_path(folder);
+  CHECK(mixed.container == "PyTorch, safetensors");
+  assay::testing::all_to_torch(folder);
+  auto report = inspect_path(folder);
+  fs::remove_all(folder);
+  CHECK(report.container == "PyTorch");
+  CHECK(report.parameters == before.parameters);
+  CHECK(part(report, "unet").bytes == part(before, "unet").bytes);
+  CHECK(part(report, "unet").detail == "F16");
+  CHECK(report.pickles.size() == 3);
   CHECK(report.unusual.empty());
 }
 

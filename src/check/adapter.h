@@ -28,6 +28,13 @@ std::map<std::string, Json> component_settings(const Adapter& adapter);
  * ways. */
 std::vector<Finding> adapter_targets(const Adapter& adapter);
 
+/** Where a config of PEFT names no modules: those that PEFT takes by the type
+ * of the base, against those that have tensors. */
+std::vector<Finding> adapter_default_targets(const Adapter& adapter);
+
+/** "model.layers.0" of PEFT's "base_model.model.model.layers.0". */
+std::string_view module_in_base(std::string_view target);
+
 /** How a module's path matches an entry of target_modules: equal to it, or
  * ending in it after a dot. */
 bool matches_module(std::string_view path, std::string_view entry);

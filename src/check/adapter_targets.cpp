@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <array>
 #include <set>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -33,11 +35,6 @@ std::optional<std::vector<std::string>> texts(const Json& config,
 
 std::string dumped(const Json& value) {
   return quote(value.dump(-1, ' ', true));
-}
-
-std::string_view in_base(std::string_view target) {
-  constexpr std::string_view kPrefix = "base_model.model.";
-  return target.starts_with(kPrefix) ? target.substr(kPrefix.size()) : target;
 }
 
 void unused(Findings& findings,
@@ -87,7 +84,7 @@ void peft_excluded(Findings& findings, const Adapter& adapter) {
   auto list = texts(adapter.config, "exclude_modules")
                   .value_or(std::vector<std::string>());
   for (const auto& module : adapter.modules) {
-    auto path = in_base(module.target);
+    auto path = module_in_base(module.target);
     bool excluded = (pattern && pattern->matches(path)) ||
                     std::ranges::any_of(list, [&](const auto& entry) {
                       return matches_module(path, entry);
@@ -123,7 +120,7 @@ void peft_patterns(Findings& findings,
     auto pattern = ModulePattern::read("(.*\\.)?(" + key + ")");
     bool used = !pattern || adapter.modules.empty() ||
                 std::ranges::any_of(adapter.modules, [&](const auto& module) {
-                  return pattern->matches(in_base(module.target));
+                  return pattern->matches(module_in_base(module.target));
                 });
     if (!used) {
       unused(findings, adapter, field, key);
@@ -138,7 +135,7 @@ void peft_pairs(Findings& findings,
   auto layers = chosen_layers(adapter.config);
   std::set<std::string> used;
   for (const auto& module : adapter.modules) {
-    auto path = in_base(module.target);
+    auto path = module_in_base(module.target);
     bool listed = parameters && !parameters->empty();
     for (const auto& entry : targets) {
       if (matches_module(path, entry)) {
@@ -174,10 +171,53 @@ void peft_pattern(Findings& findings,
     return;
   }
   for (const auto& module : adapter.modules) {
-    if (!pattern->matches(in_base(module.target))) {
+    if (!pattern->matches(module_in_base(module.target))) {
       unlisted(findings, adapter, "target_modules", module.target);
     }
   }
+}
+
+bool ends_in(std::string_view module, std::span<const std::string_view> names) {
+  return std::ranges::any_of(
+      names, [&](auto name) { return matches_module(module, name); });
+}
+
+/** A tensor that is no factor: the path of its module, and its own name. */
+struct WholeTensor {
+  explicit WholeTensor(std::string_view tensor)
+      : path(module_in_base(tensor)), leaf(path.substr(path.rfind('.') + 1)) {
+    module =
+        path.substr(0, path.size() - std::min(path.size(), leaf.size() + 1));
+    // What an adapted embedding was before.
+    constexpr std::string_view kBefore = ".base_layer";
+    if (module.ends_with(kBefore)) {
+      module.remove_suffix(kBefore.size());
+    }
+  }
+  std::string_view path, leaf, module;
+};
+
+constexpr auto kInputs = std::to_array<std::string_view>(
+    {"embed_tokens", "wte", "embed_in", "word_embeddings", "shared"});
+constexpr auto kHeads =
+    std::to_array<std::string_view>({"lm_head", "embed_out"});
+
+// Embeddings that were adapted or resized are saved without being named; the
+// head, where it was adapted, or beside the embedding
+// (get_peft_model_state_dict in huggingface/peft,
+// src/peft/utils/save_and_load.py).
+bool saved_along(const Adapter& adapter, const WholeTensor& tensor) {
+  if (!ends_in(tensor.module, kHeads)) {
+    return ends_in(tensor.module, kInputs);
+  }
+  return std::ranges::any_of(adapter.modules,
+                             [&](const auto& module) {
+                               return module_in_base(module.target) ==
+                                      tensor.module;
+                             }) ||
+         std::ranges::any_of(adapter.others, [](const auto* other) {
+           return ends_in(WholeTensor(other->name).module, kInputs);
+         });
 }
 
 // Modules that were trained whole, and the biases and embeddings that PEFT
@@ -188,29 +228,27 @@ void peft_others(Findings& findings, const Adapter& adapter) {
   auto bias = adapter.config.value("bias", Json());
   auto tokens = adapter.config.value("trainable_token_indices", Json());
   std::set<std::string> used;
-  for (const auto* tensor : adapter.others) {
-    auto path = in_base(tensor->name);
-    std::string_view leaf = path.substr(path.rfind('.') + 1);
-    auto module =
-        path.substr(0, path.size() - std::min(path.size(), leaf.size() + 1));
-    bool known = leaf == "bias" && (bias == "all" || bias == "lora_only");
-    known = known || module.ends_with("embed_tokens") ||
-            module.ends_with("lm_head") || module.ends_with("wte") ||
-            (!tokens.is_null() &&
-             path.find("trainable_tokens") != std::string_view::npos);
+  for (const auto* other : adapter.others) {
+    WholeTensor tensor(other->name);
+    bool known =
+        (tensor.leaf == "bias" && (bias == "all" || bias == "lora_only")) ||
+        saved_along(adapter, tensor) ||
+        (!tokens.is_null() &&
+         tensor.path.find("trainable_tokens") != std::string_view::npos);
     for (const auto& entry : whole) {
       // A module that is saved whole may have others inside.
-      if (("." + std::string(path) + ".").find("." + entry + ".") !=
+      if (("." + std::string(tensor.path) + ".").find("." + entry + ".") !=
           std::string::npos) {
         used.insert(entry);
         known = true;
       }
     }
     if (!known) {
-      findings.push_back(make_finding("adapter.other-tensors",
-                                      adapter.files.files.front().string(),
-                                      "parts of the adapter",
-                                      quote(tensor->name)));
+      findings.push_back(
+          make_finding("adapter.other-tensors",
+                       adapter.files.files.front().string(),
+                       "parts of the adapter, or an entry of modules_to_save",
+                       quote(other->name)));
     }
   }
   for (const auto& entry : whole) {
@@ -283,6 +321,11 @@ void mlx_targets(Findings& findings, const Adapter& adapter) {
 
 }  // namespace
 
+std::string_view module_in_base(std::string_view target) {
+  constexpr std::string_view kPrefix = "base_model.model.";
+  return target.starts_with(kPrefix) ? target.substr(kPrefix.size()) : target;
+}
+
 bool matches_module(std::string_view path, std::string_view entry) {
   return path == entry ||
          (path.size() > entry.size() && path.ends_with(entry) &&
@@ -351,6 +394,10 @@ std::vector<Finding> adapter_targets(const Adapter& adapter) {
       peft_pairs(findings, adapter, *targets);
     }
     auto pattern = adapter.config.value("target_modules", Json());
+    if (pattern.is_null()) {
+      std::ranges::move(adapter_default_targets(adapter),
+                        std::back_inserter(findings));
+    }
     if (pattern.is_string() && pattern != "all-linear") {
       peft_pattern(findings, adapter, pattern.get<std::string>());
     }

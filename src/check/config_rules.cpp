@@ -304,6 +304,31 @@ void class_name(Fields& fields, const ModelFiles& model) {
   }
 }
 
+// A share of the dimensions is all that a GGUF's other architectures may
+// rotate; these four llama.cpp refuses ("invalid n_rot": load_hparams in
+// src/llama-model.cpp), whose names for architectures are in llama-arch.cpp.
+void gguf_rotation(Findings& findings,
+                   const ModelFiles& model,
+                   const Json& config) {
+  constexpr std::array<std::string_view, 4> kWhole = {
+      "llama", "deci", "falcon", "llama-embed"};
+  if (!model.gguf || !config.is_object()) {
+    return;
+  }
+  auto architecture = model.gguf->text("general.architecture").value_or("");
+  auto share = config.value("partial_rotary_factor", Json());
+  bool whole = std::ranges::find(kWhole, architecture) != kWhole.end();
+  if (whole && share.is_number() && share != 1.0) {
+    findings.push_back(
+        make_finding("config.contradiction",
+                     fmt::format("{}: {}.rope.dimension_count",
+                                 model.files.front().string(),
+                                 architecture),
+                     "all dimensions of a head, or llama.cpp refuses the file",
+                     fmt::format("{} of them", share.get<double>())));
+  }
+}
+
 }  // namespace
 
 Findings config_fields(const ModelFiles& model,
@@ -315,6 +340,7 @@ Findings config_fields(const ModelFiles& model,
   attention(fields);
   experts(fields);
   rotation(fields, report);
+  gguf_rotation(fields.findings, model, config);
   return std::move(fields.findings);
 }
 

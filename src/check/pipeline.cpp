@@ -55,19 +55,35 @@ bool is_plain_name(std::string_view name) {
          is_printable_utf8(name);
 }
 
-void hold_against_index(Pipeline& pipeline, const ComponentFiles& chosen) {
+void hold_against_index(Pipeline& pipeline,
+                        const ComponentFiles& chosen,
+                        uint64_t tensor_bytes) {
   if (chosen.index.empty()) {
     return;
   }
   auto index =
       parse_safetensors_index(read_text(chosen.index), chosen.index.string());
+  // PyTorch's shards share memory between tensors.
+  bool whole = chosen.container == Container::safetensors &&
+               chosen.files.size() == index.shards.size();
   for (const auto& shard : index.shards) {
     auto path = chosen.index.parent_path() / shard;
     if (!fs::exists(path)) {
+      whole = false;
       pipeline.findings.push_back(make_finding("index.missing-shard",
                                                path.string(),
                                                "the shard that the index names",
                                                "no such file"));
+    }
+  }
+  uint64_t file_bytes = 0;
+  for (const auto& file : chosen.files) {
+    file_bytes += fs::file_size(file);
+  }
+  for (auto& finding : hold_metadata(
+           index, chosen.index.string(), tensor_bytes, file_bytes)) {
+    if (whole || finding.id != "index.total-size") {
+      pipeline.findings.push_back(std::move(finding));
     }
   }
 }
@@ -82,7 +98,9 @@ bool is_bytes_of_floats(const Component& component, const TensorInfo& tensor) {
 
 void read_weights(Pipeline& pipeline, Component& component) {
   auto chosen = component_files(component.folder);
+  uint64_t bytes = 0;
   for (auto& tensor : component_tensors(chosen, pipeline.findings)) {
+    bytes += tensor.bytes;
     if (is_bytes_of_floats(component, tensor)) {
       pipeline.findings.push_back(make_finding(
           "tensor.f8-as-bytes",
@@ -93,7 +111,7 @@ void read_weights(Pipeline& pipeline, Component& component) {
     }
     component.tensors.emplace(std::move(tensor.name), std::move(tensor.shape));
   }
-  hold_against_index(pipeline, chosen);
+  hold_against_index(pipeline, chosen, bytes);
   if (!component.tensors.empty()) {
     return;
   }

@@ -215,6 +215,18 @@ bool has_means(const Component& vae) {
          !vae.config.value("latents_mean", Json()).is_null();
 }
 
+constexpr std::string_view kTinyVae = "AutoencoderTiny";
+
+// They are trained on latents as the denoiser has them, whichever family's:
+// huggingface/diffusers, models/autoencoders/autoencoder_tiny.py ("no such
+// scaling factor was used, hence the value of 1.0").
+std::vector<Finding> tiny_scaling(const Component& vae) {
+  Findings findings;
+  hold_published(findings, vae, "scaling_factor", 1);
+  hold_published(findings, vae, "shift_factor", 0);
+  return findings;
+}
+
 }  // namespace
 
 std::vector<Finding> component_agreement(const Pipeline& pipeline) {
@@ -232,6 +244,9 @@ std::vector<Finding> latent_scaling(const Pipeline& pipeline) {
     return !one.pipeline.empty() &&
            pipeline.class_name.starts_with(one.pipeline);
   });
+  if (vae != nullptr && vae->class_name == kTinyVae) {
+    return tiny_scaling(*vae);
+  }
   bool known = vae != nullptr && family != table.end() &&
                vae->class_name == "AutoencoderKL" &&
                !contains(pipeline.class_name, "Upscale") && !has_means(*vae);
@@ -280,6 +295,9 @@ std::string factors_of(int64_t channels) {
 }  // namespace
 
 std::vector<Finding> lone_scaling(const Component& vae) {
+  if (vae.class_name == kTinyVae) {
+    return tiny_scaling(vae);
+  }
   auto channels = vae.size("latent_channels");
   auto table = published_scaling();
   bool known = channels && std::ranges::any_of(table, [&](const auto& one) {

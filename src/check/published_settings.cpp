@@ -8,6 +8,7 @@
 
 #include "assay/check/pipeline.h"
 #include "assay/check/published.h"
+#include "assay/core/file.h"
 #include "assay/formats/quote.h"
 
 // Settings that no tensor shows and that decide what comes out: what the
@@ -20,6 +21,7 @@ namespace {
 
 using Findings = std::vector<Finding>;
 
+constexpr size_t kLargestConfig = 16u << 20;
 constexpr std::string_view kLatent = "StableDiffusion";  // diffuses latents
 
 struct Setting {
@@ -60,8 +62,8 @@ constexpr auto kParts = std::to_array<Setting>({
     {"UNet2DCond", "attention_type", R"(["default"])", R"("default")"},
     {"UNet2DCond", "upcast_attention", "[false, true, null]", "false"},
     {"UNet2DCond",
-     "mid_block_type",
-     R"(["UNetMidBlock2DCrossAttn"])",
+     "mid_block_type",  // of distilled ones without attention, or none
+     R"(["UNetMidBlock2DCrossAttn", "UNetMidBlock2D", null])",
      R"("UNetMidBlock2DCrossAttn")"},
     {"UNet2DCond", "addition_embed_type", R"([null, "text_time"])", "null"},
     {"AutoencoderKL", "act_fn", R"(["silu"])", R"("silu")"},
@@ -219,14 +221,51 @@ bool is_usual(const Pipeline& pipeline) {
          !begins("StableDiffusionK");
 }
 
-void clip(Findings& findings,
-          const Pipeline& pipeline,
-          const Component& encoder) {
+// Which of the two is LAION's, and not OpenAI's: the second of a pair, and
+// Stable Diffusion 2's.
+bool is_open_clip(const Pipeline& pipeline, std::string_view component) {
   bool plain = pipeline.class_name.starts_with("StableDiffusion") &&
                !pipeline.class_name.starts_with("StableDiffusionXL") &&
                !pipeline.class_name.starts_with("StableDiffusion3");
-  bool open =
-      encoder.name == "text_encoder_2" || (plain && is_second(pipeline));
+  return component.ends_with("_2") || (plain && is_second(pipeline));
+}
+
+// Texts are padded to the encoder's length without a mask, so the token that
+// pads is read with them. OpenAI's CLIP ends and pads with one token
+// (transformers, CLIPTokenizer); OpenCLIP fills with the id 0, which is "!" in
+// CLIP's vocabulary (open_clip, tokenizer.py; diffusers, convert_from_ckpt.py:
+// pad_token="!"; ComfyUI, text_encoders/sd2_clip.py: "pad": 0); T5 has a token
+// of its own (transformers, T5Tokenizer).
+void padding(Findings& findings,
+             const Pipeline& pipeline,
+             const Component& tokenizer) {
+  bool clip = tokenizer.class_name.starts_with("CLIPTokenizer");
+  bool t5 = tokenizer.class_name.starts_with("T5Tokenizer");
+  auto path = tokenizer.folder / "tokenizer_config.json";
+  if ((!clip && !t5) || !std::filesystem::exists(path)) {
+    return;
+  }
+  std::string_view published = t5 ? "<pad>"
+                               : is_open_clip(pipeline, tokenizer.name)
+                                   ? "!"
+                                   : "<|endoftext|>";
+  auto config = parse_json(read_text(path, kLargestConfig), path.string());
+  auto stated = config.is_object() ? config.value("pad_token", Json()) : Json();
+  const auto& text = stated.is_object() && stated.contains("content")
+                         ? stated["content"]
+                         : stated;
+  if (!text.is_null() && text != published) {
+    findings.push_back(make_finding("pipeline.unpublished-value",
+                                    path.string() + ": pad_token",
+                                    quote(published),
+                                    shown_setting(text)));
+  }
+}
+
+void clip(Findings& findings,
+          const Pipeline& pipeline,
+          const Component& encoder) {
+  bool open = is_open_clip(pipeline, encoder.name);
   hold(findings,
        encoder,
        "hidden_act",
@@ -335,6 +374,7 @@ std::vector<Finding> published_settings(const Pipeline& pipeline) {
     return findings;
   }
   for (const auto& component : pipeline.components) {
+    padding(findings, pipeline, component);
     if (!component.config.is_object()) {
       continue;
     }

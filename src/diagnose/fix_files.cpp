@@ -215,8 +215,12 @@ class IndexRepair {
     }
     if (absent) {
       replace_absent(*index);
-    } else if (bench_.found("index.stale-entry") ||
-               bench_.found("index.unlisted-tensor")) {
+    } else if (std::ranges::any_of(
+                   std::to_array<const char*>({"index.stale-entry",
+                                               "index.unlisted-tensor",
+                                               "index.no-metadata",
+                                               "index.total-size"}),
+                   [&](const char* id) { return bench_.found(id); })) {
       rewrite("index.stale-entry", present, &*index);
     }
   }

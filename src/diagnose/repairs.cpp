@@ -35,7 +35,9 @@ constexpr std::array kRepairs = {
            repair::index},
     Repair{"index.absent", kIndex, repair::index},
     Repair{"index.malformed", kIndex, repair::index},
+    Repair{"index.no-metadata", kIndex, repair::index},
     Repair{"index.stale-entry", kIndex, repair::index},
+    Repair{"index.total-size", kIndex, repair::index},
     Repair{"index.unlisted-tensor", kIndex, repair::index},
     Repair{"index.stray-file",
            "leaves out a file whose tensors all lie in the model too, byte "

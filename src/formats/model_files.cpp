@@ -239,12 +239,37 @@ void compare_with_index(ModelFiles& model,
   }
 }
 
+// Only where each tensor that the index lists is there once: otherwise another
+// finding says what is wrong.
+void compare_sizes(ModelFiles& model,
+                   const fs::path& index_path,
+                   const SafetensorsIndex& index,
+                   size_t findings_before) {
+  uint64_t in_tensors = 0;
+  uint64_t in_files = 0;
+  for (const auto& tensor : model.tensors) {
+    in_tensors += tensor.bytes;
+  }
+  for (const auto& file : model.files) {
+    in_files += fs::file_size(file);
+  }
+  bool whole = model.findings.size() == findings_before &&
+               model.container == Container::safetensors;
+  for (auto& finding :
+       hold_metadata(index, index_path.string(), in_tensors, in_files)) {
+    if (whole || finding.id != "index.total-size") {
+      model.findings.push_back(std::move(finding));
+    }
+  }
+}
+
 void open_sharded(ModelFiles& model,
                   const Naming& naming,
                   const std::vector<std::string>& files) {
   auto index_path = model.path / naming.index;
   auto index =
       parse_safetensors_index(read_text(index_path), index_path.string());
+  auto before = model.findings.size();
   for (const auto& shard : index.shards) {
     auto path = model.path / shard;
     if (fs::exists(path)) {
@@ -275,6 +300,7 @@ void open_sharded(ModelFiles& model,
          stray);
   compare_with_index(model, index_path, index);
   drop_duplicates(model, &index);
+  compare_sizes(model, index_path, index, before);
 }
 
 // "model-00002-of-00003.safetensors" without its kin: the first that is not

@@ -189,9 +189,6 @@ TEST_CASE("PEFT's config against the tensors") {
   SoundCopy plain("peft-dora");
   plain.set(kConfig, "use_dora", false);
   names(plain, "adapter.dora");
-  SoundCopy whole("peft-dora");
-  whole.set(kConfig, "modules_to_save", nullptr);
-  is_sound(whole.path);  // PEFT saves heads and embeddings by itself
   SoundCopy extra("peft-lora");
   Weights more(extra.path / kPeft);
   more.tensors["base_model.model.score.weight"] = {
@@ -200,6 +197,67 @@ TEST_CASE("PEFT's config against the tensors") {
   names(extra, "adapter.other-tensors");
   extra.set(kConfig, "modules_to_save", Json::array({"score"}));
   is_sound(extra.path);
+}
+
+TEST_CASE("a head by itself was saved because it was named, or adapted") {
+  SoundCopy whole("peft-dora");
+  whole.set(kConfig, "modules_to_save", nullptr);
+  names(whole, "adapter.other-tensors");
+  // PEFT saves both where the vocabulary was resized.
+  Weights resized(whole.path / kPeft);
+  const std::string kModel = "base_model.model.";
+  auto head = resized.tensors.at(kModel + "lm_head.weight");
+  resized.tensors[kModel + "model.embed_tokens.base_layer.weight"] = head;
+  resized.save();
+  is_sound(whole.path);
+  SoundCopy adapted("peft-dora");
+  adapted.set(kConfig, "modules_to_save", nullptr);
+  adapted.set(kConfig, "use_dora", false);
+  adapted.set(kConfig,
+              "target_modules",
+              Json::array({"embed_tokens", "q_proj", "o_proj", "lm_head"}));
+  Weights factors(adapted.path / kPeft);
+  std::erase_if(factors.tensors, [](const auto& one) {
+    return one.first.ends_with("lora_magnitude_vector");
+  });
+  factors.rename(kModel + "lm_head.weight",
+                 kModel + "lm_head.base_layer.weight");
+  factors.tensors[kModel + "lm_head.lora_A.weight"] = {
+      DType::f32, {4, 32}, std::string(512, '\1')};
+  factors.tensors[kModel + "lm_head.lora_B.weight"] = {
+      DType::f32, {273, 4}, std::string(4368, '\1')};
+  factors.save();
+  is_sound(adapted.path);
+}
+
+TEST_CASE("PEFT's own targets stand in for those that no config names") {
+  auto expects = [](const fs::path& path, std::string_view text) {
+    names(path, "adapter.target-unlisted");
+    CHECK(all_of(headers(path)).find(text) != std::string::npos);
+  };
+  // Of no base does PEFT take down_proj by itself.
+  SoundCopy unknown("peft-lora");
+  unknown.set(kConfig, "target_modules", nullptr);
+  expects(unknown.path, "a list of modules");
+  // Beside its base: of a llama, q_proj and v_proj.
+  fs::copy(
+      sound("llama"), unknown.folder / "llama", fs::copy_options::recursive);
+  expects(unknown.path, "none, for which PEFT takes q_proj, v_proj of llama");
+  SoundCopy usual("peft-lora");
+  usual.set(kConfig, "target_modules", nullptr);
+  Weights weights(usual.path / kPeft);
+  std::erase_if(weights.tensors, [](const auto& one) {
+    return one.first.find("down_proj") != std::string::npos;
+  });
+  weights.save();
+  is_sound(usual.path);
+  fs::copy(sound("llama"), usual.folder / "llama", fs::copy_options::recursive);
+  is_sound(usual.path);
+  auto config = usual.folder / "llama/config.json";
+  auto base = parse_json(read_text(config), "config.json");
+  base["model_type"] = "olmo2";
+  write_text(config, to_text(base));
+  expects(usual.path, "'olmo2', and stops");
 }
 
 TEST_CASE("mlx-lm's config against the tensors") {

@@ -50,6 +50,19 @@ TEST_CASE("a factor that no family with such latents has") {
   names(absent, "vae.factor-missing");
 }
 
+TEST_CASE("a tiny VAE gives latents as they are") {
+  SoundCopy factor("vae-tiny");
+  factor.set("config.json", "scaling_factor", 0.18215);
+  names(factor, "pipeline.unpublished-value");
+  SoundCopy shift("vae-tiny");
+  shift.set("config.json", "shift_factor", 0.1159);
+  names(shift, "pipeline.unpublished-value");
+  SoundCopy silent("vae-tiny");  // the class's own are these
+  silent.erase("config.json", "scaling_factor");
+  silent.erase("config.json", "shift_factor");
+  is_sound(silent.path);
+}
+
 TEST_CASE("settings that no scheduler takes") {
   struct Case {
     const char* field;

@@ -114,6 +114,27 @@ TEST_CASE("an importance matrix without its counts") {
   names(copy, "imatrix.incomplete");
 }
 
+TEST_CASE("a llama rotates all dimensions of a head, others may not") {
+  auto with = [](const std::string& architecture, int64_t dims) {
+    SoundCopy copy(fmt::format("../golden/arch/{}/model.gguf", architecture));
+    rewrite(copy.path, [&](GgufMetadata& metadata) {
+      auto key = std::string(*metadata.text("general.architecture")) +
+                 ".rope.dimension_count";
+      metadata.set(key, gguf_u32(static_cast<uint32_t>(dims)));
+    });
+    return headers(copy.path);
+  };
+  auto contradicts = [](const CheckReport& report) {
+    return std::ranges::any_of(report.findings, [](const Finding& one) {
+      return one.id == "config.contradiction" &&
+             one.where.ends_with("rope.dimension_count");
+    });
+  };
+  CHECK(contradicts(with("llama", 8)));
+  CHECK(!contradicts(with("llama", 16)));
+  CHECK(!contradicts(with("qwen2", 8)));
+}
+
 TEST_CASE("a vocabulary of pairs needs its merges, and how text is split") {
   GgufMetadata keys;
   auto ids = [&] {

@@ -3,9 +3,13 @@
 
 #include <filesystem>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "assay/formats/safetensors.h"
 
 #include "sound_copy.h"
 #include "torch_twin.h"
@@ -186,4 +190,52 @@ TEST_CASE("shards of a component against their index") {
   index["weight_map"]["conv_out.weight"] = "../../secret.bin";
   write_text(unet / "diffusion_pytorch_model.bin.index.json", index.dump());
   names(copy, "index.unsafe-path");
+}
+
+TEST_CASE("the token that pads is read like the text") {
+  auto file = [](const char* folder) {
+    return fmt::format("{}/tokenizer_config.json", folder);
+  };
+  for (const auto& [model, folder, token] :
+       {std::tuple("sd1", "tokenizer", "!"),
+        std::tuple("sd2", "tokenizer", "<|endoftext|>"),
+        std::tuple("sdxl", "tokenizer_2", "<|endoftext|>"),
+        std::tuple("flux", "tokenizer_2", "</s>")}) {
+    CAPTURE(model);
+    SoundCopy copy(model);
+    copy.set(file(folder), "pad_token", token);
+    names(copy, "pipeline.unpublished-value");
+  }
+  SoundCopy spelled("sd2");  // as a token with its settings
+  spelled.set(file("tokenizer"), "pad_token", {{"content", "!"}});
+  is_sound(spelled.path);
+  SoundCopy silent("sd1");
+  silent.erase(file("tokenizer"), "pad_token");
+  is_sound(silent.path);
+}
+
+TEST_CASE("the index of a component's shards") {
+  SoundCopy copy("sd1");
+  auto folder = copy.path / "unet";
+  const std::string stem = "diffusion_pytorch_model";
+  auto shard = stem + "-00001-of-00001.safetensors";
+  fs::rename(folder / (stem + ".safetensors"), folder / shard);
+  auto map = Json::object();
+  uint64_t bytes = 0;
+  for (const auto& tensor : read_safetensors(folder / shard).tensors) {
+    map[tensor.name] = shard;
+    bytes += tensor.bytes;
+  }
+  auto with = [&](const Json& metadata) {
+    write_text(folder / (stem + ".safetensors.index.json"),
+               to_text(Json{{"metadata", metadata}, {"weight_map", map}}));
+  };
+  with({{"total_size", bytes}});
+  is_sound(copy.path);
+  with({{"total_size", 5}});
+  is_sound(copy.path);
+  CHECK(all_of(headers(copy.path)).find("index.total-size") !=
+        std::string::npos);
+  with(nullptr);
+  names(copy, "index.no-metadata");
 }

@@ -24,6 +24,7 @@ ADAPTERS = [
     ("targets too many", P, setting(A, "target_modules", ["q_proj", "v_proj", "down_proj", "up_proj"]), ["adapter.target-unused"]),
     ("target misspelt", P, setting(A, "target_modules", ["q_porj", "v_proj", "down_proj"]), ["adapter.target-unlisted"]),
     ("targets missing", P, without(A, "target_modules"), ["adapter.target-unlisted", "adapter.invalid-value"]),
+    ("targets missing beside the base", P, without(A, "target_modules"), ["adapter.target-unlisted", "adapter.invalid-value"], "base"),
     ("DoRA wanted", P, setting(A, "use_dora", True), ["adapter.dora"]),
     ("DoRA denied", "peft-dora", setting(A, "use_dora", False), ["adapter.dora"]),
     ("ranks of modules lost", "peft-dora", setting(A, "rank_pattern", {}), ["adapter.rank-config"]),

@@ -227,6 +227,8 @@ SHARDS = [
                                                     (f / "x").rename(f / SECOND)), ["index.stale-entry"]),
     ("shard cut short", "llama-sharded", raw(lambda d: d[: len(d) // 2], SECOND), ["safetensors.truncated", "safetensors.offsets"]),
     ("shard a pointer", "llama-sharded", raw(lambda d: POINTER.encode(), SECOND), ["file.lfs-pointer", "safetensors.header-length"]),
+    ("metadata of the index missing", "llama-sharded", without(INDEX, "metadata"), ["index.no-metadata"]),
+    ("total size a text", "llama-sharded", setting(INDEX, "metadata.total_size", "74232"), ["index.total-size"]),
     ("total size wrong", "llama-sharded", setting(INDEX, "metadata.total_size", 5), ["index.total-size"]),
 ]  # fmt: skip
 

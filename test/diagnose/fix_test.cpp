@@ -493,6 +493,16 @@ TEST_CASE("an index is written anew from the shards' headers") {
   copy.write(kIndex, to_text(index));
   restores(copy.path, kIndex, sound, "index.stale-entry");
 
+  index = parse_json(sound, "index");
+  index["metadata"]["total_size"] = 5;
+  copy.write(kIndex, to_text(index));
+  restores(copy.path, kIndex, sound, "index.total-size");
+
+  index = parse_json(sound, "index");
+  index.erase("metadata");
+  copy.write(kIndex, to_text(index));
+  restores(copy.path, kIndex, sound, "index.no-metadata");
+
   copy.write(kIndex, "{\"weight_map\": ");
   auto report = dry_run(copy.path);
   CAPTURE(told(report));

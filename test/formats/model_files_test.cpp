@@ -46,6 +46,12 @@ struct Sharded : TemporaryFolder {
     write_index(
         Json{{"metadata", {{"total_size", 3}}}, {"weight_map", map}}.dump());
   }
+  void metadata(const Json& metadata) {
+    auto name = "model.safetensors.index.json";
+    auto json = parse_json(read_text(path / name), name);
+    json["metadata"] = metadata;
+    write_index(json.dump());
+  }
   void write_index(std::string_view text) {
     write("model.safetensors.index.json", text);
   }
@@ -124,6 +130,32 @@ TEST_CASE("index against shards: each disagreement is its own finding") {
     CHECK(model.tensors.size() == 3);
     CHECK(model.find("c")->file == 1);
   }
+  SUBCASE("a size that the shards do not have") {
+    for (const auto& size : {Json(5), Json(-3), Json(3.5), Json("3"), Json()}) {
+      folder.metadata({{"total_size", size}});
+      CAPTURE(size.dump());
+      CHECK(ids(open_model(folder.path)) == Ids{"index.total-size"});
+    }
+  }
+  SUBCASE("a size that the shards have, of tensors or of files; or none") {
+    auto files =
+        fs::file_size(folder.path / "model-00001-of-00002.safetensors") +
+        fs::file_size(folder.path / "model-00002-of-00002.safetensors");
+    for (const auto& metadata : {Json{{"total_size", 3}},
+                                 Json{{"total_size", 3.0}},
+                                 Json{{"total_size", files}},
+                                 Json::object()}) {
+      folder.metadata(metadata);
+      CAPTURE(metadata.dump());
+      CHECK(ids(open_model(folder.path)) == Ids{});
+    }
+  }
+  SUBCASE("no metadata, which transformers and diffusers cannot do without") {
+    for (const auto& metadata : {Json(), Json("none")}) {
+      folder.metadata(metadata);
+      CHECK(ids(open_model(folder.path)) == Ids{"index.no-metadata"});
+    }
+  }
   SUBCASE("a single file beside the shards") {
     write_tensors(folder.path / "model.safetensors", {"a", "b", "c"});
     auto model = open_model(folder.path);
@@ -182,7 +214,8 @@ TEST_CASE("shards may be links, and in a folder below") {
   fs::create_directory(folder.path / "part");
   fs::rename(shard, folder.path / "part/c.safetensors");
   folder.write_index(
-      R"({"weight_map": {"a": "model-00001-of-00002.safetensors",)"
+      R"({"metadata": {}, )"
+      R"("weight_map": {"a": "model-00001-of-00002.safetensors",)"
       R"("b": "model-00001-of-00002.safetensors",)"
       R"("c": "part/c.safetensors"}})");
   auto model = open_model(folder.path);

@@ -43,7 +43,7 @@ TENSOR_NAME = re.compile(
 # Files that have no module tree are known by the names their own programs give:
 # adapters, projectors, checkpoints of the original repositories.
 NAMING_FILES = [SOURCE / name for name in (
-    "check/adapter_base.cpp", "check/adapter_layouts.cpp",
+    "check/adapter_base.cpp", "check/adapter_defaults.cpp", "check/adapter_layouts.cpp",
     "check/adapter_targets.cpp", "check/against.cpp", "check/checkpoint.cpp",
     "check/checkpoint_parts.cpp", "check/checkpoint_sizes.cpp", "check/component_tensors.cpp",
     "check/component_tensors_transformer.cpp",

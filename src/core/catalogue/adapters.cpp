@@ -98,7 +98,9 @@ constexpr std::array kAdaptersEntries = {
         warning,
         "Tensors that belong to no part of the adapter",
         "Left over from training, or saved whole without being listed "
-        "in modules_to_save; libraries pass over them.",
+        "in modules_to_save. PEFT writes a tensor that the base has too into "
+        "the base, where it stays when the adapter is switched off; what the "
+        "base has not is passed over in silence.",
         "List them in modules_to_save if they were trained; otherwise "
         "remove them."},
     CatalogueEntry{

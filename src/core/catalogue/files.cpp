@@ -74,6 +74,14 @@ constexpr std::array kFilesEntries = {
                    "A shard that the index names is missing",
                    "Not all shards were downloaded.",
                    "Fetch the missing shards."},
+    CatalogueEntry{
+        "index.no-metadata",
+        warning,
+        "The index of the shards has no metadata",
+        "A writer of its own made it. transformers and diffusers stop with a "
+        "KeyError: 'metadata'; mlx-lm does without.",
+        "Add \"metadata\": {} to the index, or have it rewritten by "
+        "`assay check --fix`."},
     CatalogueEntry{"index.stale-entry",
                    error,
                    "The index lists tensors that their shard does not hold",
@@ -87,6 +95,15 @@ constexpr std::array kFilesEntries = {
         "model. Programs that read every file in the folder take its "
         "tensors too.",
         "Remove it, or move it to a folder of its own."},
+    CatalogueEntry{
+        "index.total-size",
+        note,
+        "The index states another size than the shards have",
+        "The weights were changed or stored in another type after the index "
+        "was written, or it is another model's. What loads the model passes "
+        "over the figure; programs that plan downloads or memory by it are "
+        "misled.",
+        "Write the sum of the tensors' bytes to metadata.total_size."},
     CatalogueEntry{
         "index.unlisted-tensor",
         error,

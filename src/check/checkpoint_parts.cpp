@@ -5,6 +5,7 @@
 #include <charconv>
 #include <initializer_list>
 #include <map>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -82,8 +83,11 @@ class PartLister {
     return found;
   }
   void lacks_block(std::string path) {
-    found_.blocks.push_back(std::move(path));
+    if (std::ranges::find(found_.blocks, path) == found_.blocks.end()) {
+      found_.blocks.push_back(std::move(path));
+    }
   }
+  bool lacks_blocks() const { return !found_.blocks.empty(); }
 
   /** True where a convolution or matrix has as many outputs as inputs, false
    * where not; nothing where there is none. */
@@ -118,7 +122,11 @@ void residual_block(PartLister& list, const std::string& path) {
 
 void spatial_transformer(PartLister& list, const std::string& path) {
   list.layers(path, {"norm", "proj_in", "proj_out"});
-  for (auto number : list.stack(path + "transformer_blocks.")) {
+  auto layers = list.stack(path + "transformer_blocks.");
+  if (layers.empty()) {
+    list.lacks_block(path + "transformer_blocks.0");
+  }
+  for (auto number : layers) {
     auto block = fmt::format("{}transformer_blocks.{}.", path, number);
     list.weights(block,
                  {"attn1.to_q",
@@ -144,7 +152,8 @@ void unet_modules(PartLister& list, const std::string& block) {
     auto path = fmt::format("{}{}.", block, number);
     if (list.any(path + "in_layers.") || list.any(path + "out_layers.")) {
       residual_block(list, path);
-    } else if (list.any(path + "transformer_blocks.")) {
+    } else if (list.any(path + "transformer_blocks.") ||
+               list.any(path + "proj_in.")) {
       spatial_transformer(list, path);
     } else if (list.any(path + "op.")) {
       list.both(path + "op");
@@ -154,10 +163,108 @@ void unet_modules(PartLister& list, const std::string& block) {
   }
 }
 
-void list_unet(PartLister& list) {
+/** A published UNet that was distilled with fewer blocks in its middle. */
+struct Distilled {
+  size_t input_blocks;
+  size_t depth;  ///< transformer layers where the channels are most
+  size_t middle;
+};
+
+// Segmind's SSD-1B and Vega keep the first block of three, KOALA-700M and the
+// two of SDXS none: comfyanonymous/ComfyUI, comfy/model_detection.py
+// (transformer_depth_middle -1 and -2), which takes any UNet so, as diffusers
+// does (loaders/single_file_utils.py). None in BK-SDM's small and tiny either:
+// Nota-NetsPresso/BK-SDM, src/unet_config (mid_block_type null).
+constexpr auto kDistilled = std::to_array<Distilled>(
+    {{9, 4, 1}, {9, 2, 1}, {6, 5, 0}, {6, 1, 0}, {8, 1, 0}});
+constexpr int64_t kDistilledWidth = 320;
+
+size_t unet_depth(const PartLister& list, size_t input_blocks) {
+  size_t depth = 0;
+  for (size_t i = 0; i < input_blocks; ++i) {
+    auto layers =
+        list.numbers(fmt::format("input_blocks.{}.1.transformer_blocks.", i));
+    depth = std::max(depth, layers.size());
+  }
+  return depth;
+}
+
+/** How many of the three blocks of the middle there must be. */
+size_t middle_of_unet(const PartLister& list) {
+  bool attends = list.any("middle_block.1.") || list.any("middle_block.2.");
+  if (!attends &&
+      list.part().size("input_blocks.0.0.weight", 0) == kDistilledWidth) {
+    auto blocks = list.numbers("input_blocks.").size();
+    auto depth = unet_depth(list, blocks);
+    for (const auto& one : kDistilled) {
+      if (one.input_blocks == blocks && one.depth == depth) {
+        return one.middle;
+      }
+    }
+  }
+  return 3;
+}
+
+/** Whether a block has a module with tensors that begin so. */
+bool block_has(const PartLister& list,
+               const std::string& block,
+               std::string_view module) {
+  return std::ranges::any_of(list.numbers(block), [&](int64_t number) {
+    return list.any(fmt::format("{}{}.{}", block, number, module));
+  });
+}
+
+// Blocks of one resolution attend all of them, on the way down and up, or
+// none; the last on the way up of each but the first makes pictures larger.
+// The n-th output block takes what the n-th input block from the end gave
+// (CompVis/stable-diffusion, ldm/modules/diffusionmodules/openaimodel.py).
+void unet_levels(PartLister& list) {
+  auto count = static_cast<int64_t>(list.numbers("input_blocks.").size());
+  if (list.lacks_blocks() ||
+      count != static_cast<int64_t>(list.numbers("output_blocks.").size())) {
+    return;
+  }
+  auto in = [](int64_t i) { return fmt::format("input_blocks.{}.", i); };
+  auto out = [](int64_t i) { return fmt::format("output_blocks.{}.", i); };
+  constexpr std::string_view kAttends = "transformer_blocks.";
+  std::vector<int64_t> level;
+  Levels attending;
+  for (int64_t i = 0; i < count; ++i) {
+    level.push_back((level.empty() ? 0 : level.back()) +
+                    (block_has(list, in(i), "op.") ? 1 : 0));
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    if (block_has(list, in(i), kAttends) ||
+        block_has(list, out(count - 1 - i), kAttends)) {
+      attending.insert(level[static_cast<size_t>(i)]);
+    }
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    auto here = level[static_cast<size_t>(i)];
+    bool attends = attending.contains(here);
+    bool residual = block_has(list, in(i), "in_layers.");
+    if (attends && residual && !block_has(list, in(i), kAttends)) {
+      list.lacks_block(in(i) + "1");
+    }
+    auto up = out(count - 1 - i);
+    if (attends && !block_has(list, up, kAttends)) {
+      list.lacks_block(up + "1");
+    }
+    bool last = i > 0 && level[static_cast<size_t>(i - 1)] < here;
+    if (last && !block_has(list, up, "conv.")) {
+      list.lacks_block(up + (attends ? "2" : "1"));
+    }
+  }
+}
+
+void list_unet(PartLister& list, const Checkpoint& checkpoint) {
   list.layers("", {"time_embed.0", "time_embed.2", "input_blocks.0.0"});
   list.layers("", {"out.0", "out.2"});
-  list.layers_if_any("label_emb.0.", {"0", "2"});
+  // Told by the text encoders too.
+  if (list.any("label_emb.0.") ||
+      checkpoint.family.starts_with("Stable Diffusion XL")) {
+    list.layers("label_emb.0.", {"0", "2"});
+  }
   for (const auto* side : {"input_blocks.", "output_blocks."}) {
     for (auto number : list.stack(side)) {
       bool first = std::string_view(side) == "input_blocks." && number == 0;
@@ -167,6 +274,13 @@ void list_unet(PartLister& list) {
     }
   }
   unet_modules(list, "middle_block.");
+  unet_levels(list);
+  for (size_t i = 0; i < middle_of_unet(list); ++i) {
+    auto block = fmt::format("middle_block.{}", i);
+    if (!list.any(block + ".")) {
+      list.lacks_block(std::move(block));
+    }
+  }
 }
 
 // ---- VAEs ----
@@ -227,7 +341,11 @@ void vae_side(PartLister& list, std::string_view side) {
   list.layers(path, {"conv_in", "norm_out", "conv_out"});
   vae_residual(list, path + "mid.block_1.");
   vae_residual(list, path + "mid.block_2.");
-  vae_attention(list, path + "mid.attn_1.");
+  auto attention = path + "mid.attn_1";
+  vae_attention(list, attention + ".");
+  if (!list.any(attention + ".")) {
+    list.lacks_block(std::move(attention));
+  }
   auto stack = path + (in ? "down." : "up.");
   auto levels = list.stack(stack);
   if (levels.empty()) {
@@ -246,7 +364,11 @@ void list_vae(PartLister& list) {
   if (decoder) {
     vae_side(list, "decoder.");
   }
-  bool convolved = list.any("quant_conv.") || list.any("post_quant_conv.");
+  // Those of four channels are Stable Diffusion's, which all have them.
+  constexpr int64_t kFirst = 4;
+  bool convolved = list.any("quant_conv.") || list.any("post_quant_conv.") ||
+                   list.part().size("decoder.conv_in.weight", 1) == kFirst ||
+                   list.part().size("encoder.conv_out.weight", 0) == 2 * kFirst;
   if (convolved && encoder) {
     list.both("quant_conv");
   }
@@ -281,7 +403,13 @@ void list_clip(PartLister& list) {
   }
 }
 
-void list_open_clip(PartLister& list) {
+// Of OpenCLIP's own code (open_clip/transformer.py). Stable Diffusion XL takes
+// the pooled text through its projection.
+void list_open_clip(PartLister& list, const Checkpoint& checkpoint) {
+  if (checkpoint.family.starts_with("Stable Diffusion XL") &&
+      !list.has("text_projection.weight")) {
+    list.tensor("text_projection");
+  }
   list.tensor("positional_embedding");
   list.tensor("token_embedding.weight");
   list.both("ln_final");
@@ -391,8 +519,20 @@ void list_sd3(PartLister& list) {
         list.layers(path, {"attn.proj", "mlp.fc1", "mlp.fc2"});
       }
     }
-    list.layers_if_any(fmt::format("joint_blocks.{}.x_block.attn2.", number),
-                       {"qkv", "proj"});
+    // A second attention has shift, scale and gate too: nine of width, not six
+    // (DismantledBlock of SD3.5, mmditx.py).
+    auto path = fmt::format("joint_blocks.{}.x_block.", number);
+    auto modulation = path + "adaLN_modulation.1.weight";
+    auto rows = list.part().size(modulation, 0);
+    auto width = list.part().size(modulation, 1);
+    constexpr int64_t kMost = int64_t{1} << 32;
+    if (list.any(path + "attn2.") ||
+        (rows && width && *width < kMost && *rows == 9 * *width)) {
+      list.layers(path, {"attn2.qkv", "attn2.proj"});
+      if (norms) {
+        list.weights(path, {"attn2.ln_q", "attn2.ln_k"});
+      }
+    }
   }
 }
 
@@ -406,7 +546,7 @@ bool is_packed(const CheckpointPart& part) {
 bool list_part(PartLister& list, const Checkpoint& checkpoint) {
   switch (list.part().kind) {
     case PartKind::unet:
-      list_unet(list);
+      list_unet(list, checkpoint);
       return true;
     case PartKind::vae:
       if (is_ldm_vae(list)) {
@@ -417,7 +557,7 @@ bool list_part(PartLister& list, const Checkpoint& checkpoint) {
       list_clip(list);
       return true;
     case PartKind::open_clip:
-      list_open_clip(list);
+      list_open_clip(list, checkpoint);
       return true;
     case PartKind::t5:
       list_t5(list);

@@ -53,8 +53,6 @@ const std::vector<Needs>& needs() {
        {"time_embed.0.weight",
         "time_embed.2.weight",
         "input_blocks.0.0.weight",
-        "middle_block.0.in_layers.2.weight",
-        "middle_block.2.in_layers.2.weight",
         "out.0.weight",
         "out.2.weight"}},
       {PartKind::sd3,
@@ -149,7 +147,8 @@ struct Depth {
 // copy of its configs in ml-explore/mlx-examples; Lumina's 2B and 3B, each
 // with two refiners of both kinds, in Alpha-VLLM/Lumina-Image-2.0
 // (models/model.py); PixArt-XL/2 in PixArt-alpha/PixArt-alpha
-// (diffusion/model/nets/PixArt.py).
+// (diffusion/model/nets/PixArt.py); UNets of 12 and 9 input blocks, distilled
+// 8 and 6 as in checkpoint_parts.cpp.
 const std::vector<Depth>& depths() {
   static const std::vector<Depth> list = {
       {PartKind::flux, "img_in.weight", 3072, "double_blocks.", {19, 8, 5}},
@@ -192,7 +191,7 @@ const std::vector<Depth>& depths() {
        "input_blocks.0.0.weight",
        320,
        "input_blocks.",
-       {12, 9}},
+       {12, 9, 8, 6}},
   };
   return list;
 }

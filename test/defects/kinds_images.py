@@ -24,6 +24,11 @@ def gone(folder):
     return plant
 
 
+def gone_from(file, *parts):
+    """Every tensor with one of these in its name."""
+    return weights(lambda m: [m.drop(n) for n in list(m.header) if any(p in n for p in parts)], file)
+
+
 PIPELINE = [
     ("index no JSON", "sd1", text(I, "{"), ["json.malformed"]),
     ("index without a class", "sd1", without(I, "_class_name"), ["pipeline.malformed"]),
@@ -107,6 +112,7 @@ FIELDS = [
     ("vocabulary of the encoder", "sd1", setting(T, "vocab_size", 200), SHAPE),
     ("projection of the encoder", "sdxl", setting("text_encoder_2/config.json", "projection_dim", 32), SHAPE + ["pipeline.disagreement"]),
     ("tokens beyond the positions", "sd1", setting(TT, "model_max_length", 512), ["text-encoder.too-long"]),
+    ("padding of the second tokenizer", "sdxl", setting("tokenizer_2/tokenizer_config.json", "pad_token", "<|endoftext|>"), OWN),
     ("padding of the tokenizer", "sd1", setting(TT, "pad_token", "a"), OWN),
     ("width of the large text", "sd3", setting("text_encoder_3/config.json", "d_model", 64), SHAPE + ["pipeline.disagreement"]),
     ("head width of T5", "flux", setting("text_encoder_2/config.json", "d_kv", 16), SHAPE),
@@ -166,6 +172,7 @@ SCHEDULE = [
     ("class missing", "scheduler-ddim", without("scheduler_config.json", "_class_name"), ["component.no-class"]),
     ("class unknown", "scheduler-ddim", setting("scheduler_config.json", "_class_name", "DDIMMScheduler"), ["scheduler.unknown-class"]),
     ("VAE alone with another factor", "vae", setting("config.json", "scaling_factor", 0.2), OWN),
+    ("tiny VAE with a shift", "vae-tiny", setting("config.json", "shift_factor", 0.1159), OWN),
     ("tiny VAE with another factor", "vae-tiny", setting("config.json", "scaling_factor", 0.18215), OWN),
     ("VAE alone with other latents", "vae", setting("config.json", "latent_channels", 8), SHAPE),
 ]  # fmt: skip
@@ -174,6 +181,13 @@ X, F, A = "sd1.safetensors", "flux1-tiny-dev.safetensors", "vae.safetensors"
 CHECKPOINTS = [
     ("block of the UNet missing", "checkpoint-sd1", weights(lambda m: [m.drop(n) for n in list(m.header) if "input_blocks.1." in n], X), ["checkpoint.block-missing"]),
     ("tensor of the UNet missing", "checkpoint-sd1", weights(dropped("diffusion_model.input_blocks.0.0.bias"), X), ["checkpoint.tensor-missing"]),
+    ("middle of the UNet missing", "checkpoint-sd1", gone_from(X, "middle_block."), ["checkpoint.block-missing"]),
+    ("end of the middle missing", "checkpoint-sd1", gone_from(X, "middle_block.1.", "middle_block.2."), ["checkpoint.block-missing"]),
+    ("attention of a block missing", "checkpoint-sd1", gone_from(X, "input_blocks.1.1."), ["checkpoint.block-missing"]),
+    ("attention on the way up missing", "checkpoint-sd1", gone_from(X, "output_blocks.2.1."), ["checkpoint.block-missing"]),
+    ("upsampler missing", "checkpoint-sd1", gone_from(X, "output_blocks.1.1.conv."), ["checkpoint.block-missing"]),
+    ("convolutions of the VAE missing", "checkpoint-sd1", gone_from(X, "quant_conv."), ["checkpoint.block-missing", "checkpoint.tensor-missing"]),
+    ("attention of the VAE missing", "checkpoint-sd1", gone_from(X, "decoder.mid.attn_1."), ["checkpoint.block-missing"]),
     ("tensor of the VAE missing", "checkpoint-sd1", weights(dropped("first_stage_model.decoder.conv_in.bias"), X), ["checkpoint.tensor-missing"]),
     ("tensor of the encoder missing", "checkpoint-sd1", weights(dropped("layers.0.mlp.fc1.bias"), X), ["checkpoint.tensor-missing"]),
     ("metadata of another model", "checkpoint-sd1", weights(lambda m: put(m.metadata, "modelspec.architecture", "stable-diffusion-xl-v1-base"), X), ["checkpoint.metadata"]),

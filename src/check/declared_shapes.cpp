@@ -25,6 +25,7 @@ struct Line {
   std::string name;
   std::vector<Dimension> shape;
   bool optional = false;
+  std::string unless;  ///< what makes an optional one needed
 };
 
 std::string_view next_word(std::string_view& text) {
@@ -63,7 +64,7 @@ Dimension parse_dimension(std::string_view word) {
 void expand(std::string name, const Line& like, std::vector<Line>& lines) {
   auto open = name.find('{');
   if (open == name.npos) {
-    lines.push_back({std::move(name), like.shape, like.optional});
+    lines.push_back({std::move(name), like.shape, like.optional, like.unless});
     return;
   }
   auto close = name.find('}', open);
@@ -91,9 +92,11 @@ std::vector<Line> parse_lines(std::string_view text) {
       continue;
     }
     Line like;
-    like.optional = name.ends_with('?');
+    auto mark = name.find('?');
+    like.optional = mark != name.npos;
     if (like.optional) {
-      name.remove_suffix(1);
+      like.unless = name.substr(mark + 1);
+      name = name.substr(0, mark);
     }
     for (auto word = next_word(row); !word.empty(); word = next_word(row)) {
       like.shape.push_back(parse_dimension(word));
@@ -204,25 +207,53 @@ class Holder {
       for (int64_t i = 0; i < count; ++i) {
         pair_up(line,
                 parts ? fmt::format("{}{}{}", parts->head, i, parts->tail)
-                      : line.name);
+                      : line.name,
+                i);
       }
     }
   }
 
-  void pair_up(const Line& line, const std::string& name) {
+  bool is_needed(const Line& line, int64_t number) const {
+    std::string_view unless = line.unless;
+    if (unless.empty()) {
+      return !line.optional;
+    }
+    if (unless.ends_with('*')) {
+      unless.remove_suffix(1);
+      auto entry = stored_.lower_bound(unless);
+      return entry != stored_.end() && entry->first.starts_with(unless);
+    }
+    bool inverse = unless.starts_with('!');
+    const auto* value = member(fields_, unless.substr(inverse ? 1 : 0));
+    if (value == nullptr || (!value->is_array() && !value->is_boolean())) {
+      return false;
+    }
+    bool holds =
+        value->is_array()
+            ? std::ranges::any_of(
+                  *value, [&](const Json& one) { return one == number; })
+            : value->get<bool>();
+    return holds != inverse;
+  }
+
+  void pair_up(const Line& line, const std::string& name, int64_t number) {
     auto entry = stored_.find(name);
     // Gates and tables of one layer need not be in the next.
     bool grouped = name.ends_with(".weight") || name.ends_with(".bias");
-    if (line.optional && grouped) {
+    bool needed = is_needed(line, number);
+    if (!needed && grouped) {
       auto& group = groups_[group_of(name)];
       (entry == stored_.end() ? group.absent : group.present).push_back(name);
     }
     if (entry == stored_.end()) {
-      if (!line.optional) {
-        findings_.push_back(make_finding("tensor.missing",
-                                         std::string(root_) + name,
-                                         "a tensor in the files",
-                                         "none"));
+      if (needed) {
+        findings_.push_back(make_finding(
+            "tensor.missing",
+            std::string(root_) + name,
+            line.unless.empty()
+                ? "a tensor in the files"
+                : fmt::format("a tensor in the files, by {}", line.unless),
+            "none"));
       }
       return;
     }

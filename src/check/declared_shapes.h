@@ -19,7 +19,9 @@ namespace assay::rules {
 
 /** Of one class, lines of "NAME DIMENSION...". In a name "{a,b}" stands for
  * either, "#field" for each number below that field (or below the length of
- * its list), "*" at the end for anything; a "?" after it: may be absent. A
+ * its list), "*" at the end for anything; a "?" after it: may be absent,
+ * "?field": unless that field is true or lists the number, "?!field": unless
+ * it is false or does not list it, "?path*": unless a tensor begins so. A
  * dimension is "N*SYMBOL+M": a field, or a symbol made of several. */
 struct DeclaredPart {
   std::string_view name;

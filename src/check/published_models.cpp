@@ -33,6 +33,13 @@ constexpr std::string_view kMistral3 =
 
 constexpr std::string_view kCandle =
     "huggingface/candle, candle-transformers/src/models/yi.rs";
+constexpr std::string_view kCoder =
+    "arXiv 2401.14196 (DeepSeek-Coder), table 2 and section 3.6";
+constexpr std::string_view kFms =
+    "foundation-model-stack/foundation-model-stack, fms/models/granite.py";
+constexpr std::string_view kGptOss =
+    "NVIDIA/NeMo, nemo/collections/llm/gpt/model/gpt_oss.py; transformers "
+    "5.24.0, GptOssConfig";
 constexpr std::string_view kNemo =
     "NVIDIA/NeMo, nemo/collections/llm/gpt/model/mistral.py";
 constexpr std::string_view kSmol3 =
@@ -67,6 +74,20 @@ constexpr auto kModels = std::to_array<PublishedModel>({
      "Llama-3.2-1B, llama3_2_1b"},
     {"llama", 3072, 28, 8192, 24, 8, 128, "500000", "1e-05", kBoth,
      "Llama-3.2-3B, llama3_2_3b"},
+    // As large as Llama 2, stretched by a factor of 4.
+    {"llama", 4096, 32, 11008, 32, 32, 0, "100000", "", kCoder,
+     "DeepSeek-Coder-6.7B"},
+    {"llama", 7168, 62, 19200, 56, 0, 0, "100000", "", kCoder,
+     "DeepSeek-Coder-33B"},
+    // Rotations are left out: they were read of one release of each size.
+    {"granite", 4096, 40, 12800, 32, 8, 0, "", "1e-05", kFms,
+     "granite-8b"},
+    {"granite", 2048, 40, 8192, 32, 8, 0, "", "1e-05", kFms,
+     "granite-3.1-2b"},
+    {"gpt_oss", 2880, 24, 2880, 64, 8, 64, "150000", "1e-05", kGptOss,
+     "gpt-oss-20b"},
+    {"gpt_oss", 2880, 36, 2880, 64, 8, 64, "150000", "1e-05", kGptOss,
+     "gpt-oss-120b"},
     {"olmo2", 4096, 32, 11008, 32, 32, 128, "500000", "1e-06", kBoth,
      "OLMo-2-1124-7B, olmo2_7b"},
     {"olmo2", 5120, 40, 13824, 40, 40, 128, "500000", "1e-06", kBoth,

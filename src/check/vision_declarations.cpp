@@ -36,7 +36,16 @@ encoder.layers.#num_hidden_layers.mlp.fc1.weight intermediate_size hidden_size
 encoder.layers.#num_hidden_layers.mlp.fc1.bias intermediate_size
 encoder.layers.#num_hidden_layers.mlp.fc2.weight hidden_size intermediate_size
 encoder.layers.#num_hidden_layers.mlp.fc2.bias hidden_size
-head.*
+head.probe?head.* 1 1 hidden_size
+head.attention.in_proj_weight?head.* 3*hidden_size hidden_size
+head.attention.in_proj_bias?head.* 3*hidden_size
+head.attention.out_proj.weight?head.* hidden_size hidden_size
+head.attention.out_proj.bias?head.* hidden_size
+head.layernorm.{weight,bias}?head.* hidden_size
+head.mlp.fc1.weight?head.* intermediate_size hidden_size
+head.mlp.fc1.bias?head.* intermediate_size
+head.mlp.fc2.weight?head.* hidden_size intermediate_size
+head.mlp.fc2.bias?head.* hidden_size
 )";
 
 constexpr std::string_view kPixtral = R"(
@@ -107,7 +116,7 @@ encoder.layer.#num_hidden_layers.mlp.fc1.weight intermediate_size hidden_size
 encoder.layer.#num_hidden_layers.mlp.fc1.bias intermediate_size
 encoder.layer.#num_hidden_layers.mlp.fc2.weight hidden_size intermediate_size
 encoder.layer.#num_hidden_layers.mlp.fc2.bias hidden_size
-layernorm.{weight,bias}? hidden_size
+layernorm.{weight,bias}?!use_mean_pooling hidden_size
 )";
 
 constexpr std::string_view kMllamaFields = R"(
@@ -135,6 +144,10 @@ linear_2.weight text text
 linear_2.bias? text
 )";
 
+// Between the rows of tiles: LlavaNextModel in transformers
+// (models/llava_next/modeling_llava_next.py).
+constexpr std::string_view kNewline = "image_newline text\n";
+
 constexpr std::string_view kMerging = R"(
 norm.weight vision
 patch_merger.merging_layer.weight vision merged
@@ -153,8 +166,15 @@ linear_2.bias text
 )";
 
 constexpr std::string_view kQwen2Merger = R"(
+merger.ln_q.{weight,bias} vision
+merger.mlp.0.weight merged merged
+merger.mlp.0.bias merged
+merger.mlp.2.weight text merged
+merger.mlp.2.bias text
+)";
+
+constexpr std::string_view kQwen25Merger = R"(
 merger.ln_q.weight vision
-merger.ln_q.bias? vision
 merger.mlp.0.weight merged merged
 merger.mlp.0.bias merged
 merger.mlp.2.weight text merged
@@ -196,10 +216,21 @@ img_projection.2.bias text
 
 constexpr std::string_view kGemma = R"(
 model.embed_tokens.weight vocab_size hidden_size
-lm_head.weight? vocab_size hidden_size
+lm_head.weight?!tie_word_embeddings vocab_size hidden_size
 model.norm.weight hidden_size
 model.layers.#num_hidden_layers.{input_layernorm,post_attention_layernorm}.weight hidden_size
-model.layers.#num_hidden_layers.{pre_feedforward_layernorm,post_feedforward_layernorm}.weight? hidden_size
+model.layers.#num_hidden_layers.self_attn.q_proj.weight q_width hidden_size
+model.layers.#num_hidden_layers.self_attn.{k_proj,v_proj}.weight kv_width hidden_size
+model.layers.#num_hidden_layers.self_attn.o_proj.weight hidden_size q_width
+model.layers.#num_hidden_layers.mlp.{gate_proj,up_proj}.weight intermediate_size hidden_size
+model.layers.#num_hidden_layers.mlp.down_proj.weight hidden_size intermediate_size
+)";
+
+constexpr std::string_view kGemma2 = R"(
+model.embed_tokens.weight vocab_size hidden_size
+lm_head.weight?!tie_word_embeddings vocab_size hidden_size
+model.norm.weight hidden_size
+model.layers.#num_hidden_layers.{input_layernorm,post_attention_layernorm,pre_feedforward_layernorm,post_feedforward_layernorm}.weight hidden_size
 model.layers.#num_hidden_layers.self_attn.q_proj.weight q_width hidden_size
 model.layers.#num_hidden_layers.self_attn.{k_proj,v_proj}.weight kv_width hidden_size
 model.layers.#num_hidden_layers.self_attn.o_proj.weight hidden_size q_width
@@ -212,11 +243,14 @@ model.embed_tokens.weight vocab_size+8 hidden_size
 lm_head.weight vocab_size hidden_size
 model.norm.weight hidden_size
 model.layers.#num_hidden_layers.{input_layernorm,post_attention_layernorm}.weight hidden_size
-model.layers.#num_hidden_layers.{self_attn,cross_attn}.q_proj.weight? q_width hidden_size
-model.layers.#num_hidden_layers.{self_attn,cross_attn}.{k_proj,v_proj}.weight? kv_width hidden_size
-model.layers.#num_hidden_layers.{self_attn,cross_attn}.o_proj.weight? hidden_size q_width
-model.layers.#num_hidden_layers.cross_attn.{q_norm,k_norm}.weight? head
-model.layers.#num_hidden_layers.{cross_attn_attn_gate,cross_attn_mlp_gate}? 1
+model.layers.#num_hidden_layers.self_attn.q_proj.weight?!cross_attention_layers q_width hidden_size
+model.layers.#num_hidden_layers.self_attn.{k_proj,v_proj}.weight?!cross_attention_layers kv_width hidden_size
+model.layers.#num_hidden_layers.self_attn.o_proj.weight?!cross_attention_layers hidden_size q_width
+model.layers.#num_hidden_layers.cross_attn.q_proj.weight?cross_attention_layers q_width hidden_size
+model.layers.#num_hidden_layers.cross_attn.{k_proj,v_proj}.weight?cross_attention_layers kv_width hidden_size
+model.layers.#num_hidden_layers.cross_attn.o_proj.weight?cross_attention_layers hidden_size q_width
+model.layers.#num_hidden_layers.cross_attn.{q_norm,k_norm}.weight?cross_attention_layers head
+model.layers.#num_hidden_layers.{cross_attn_attn_gate,cross_attn_mlp_gate}?cross_attention_layers 1
 model.layers.#num_hidden_layers.mlp.{gate_proj,up_proj}.weight intermediate_size hidden_size
 model.layers.#num_hidden_layers.mlp.down_proj.weight hidden_size intermediate_size
 )";
@@ -234,6 +268,7 @@ constexpr auto kTowerParts = std::to_array<DeclaredPart>({
     {"mllama_vision_model", kMllamaFields},
     {"projector of llava", kTwoLayers},
     {"projector of llava_next", kTwoLayers},
+    {"beside the projector of llava_next", kNewline},
     {"projector of mistral3", kMerging},
     {"projector of gemma3",
      "mm_input_projection_weight vision text\n"
@@ -245,12 +280,12 @@ constexpr auto kTowerParts = std::to_array<DeclaredPart>({
     {"projector of internvl", kShuffled},
     {"projector of mllama", "weight text features\nbias text\n"},
     {"projector of qwen2_vl", kQwen2Merger},
-    {"projector of qwen2_5_vl", kQwen2Merger},
+    {"projector of qwen2_5_vl", kQwen25Merger},
     {"projector of qwen3_vl", kQwen3Merger},
     {"projector of phi3_v", kPhi3},
     {"projector of phi4mm", kPhi4},
     {"gemma", kGemma},
-    {"gemma2", kGemma},
+    {"gemma2", kGemma2},
     {"mllama_text_model", kMllamaText},
 });
 

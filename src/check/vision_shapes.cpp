@@ -165,12 +165,35 @@ class Projector {
     };
     auto findings = hold_declared(
         lines, sizes, parts_.projector_root, parts_.projector_tensors);
+    auto beside = declared_part("beside the projector of " + parts_.whole.type);
+    if (!beside.empty()) {
+      std::ranges::move(hold_declared(beside, sizes, parent(), others()),
+                        std::back_inserter(findings));
+    }
     bias(findings);
     widths(findings);
     return findings;
   }
 
  private:
+  // "model." of "model.multi_modal_projector."
+  std::string parent() const {
+    std::string_view root = parts_.projector_root;
+    root.remove_suffix(root.ends_with('.') ? 1 : 0);
+    return std::string(root.substr(0, root.rfind('.') + 1));
+  }
+
+  // What is the projector's and does not lie in its module.
+  std::vector<const TensorInfo*> others() const {
+    std::vector<const TensorInfo*> tensors;
+    for (const auto* tensor : parts_.projector_tensors) {
+      if (!tensor->name.starts_with(parts_.projector_root)) {
+        tensors.push_back(tensor);
+      }
+    }
+    return tensors;
+  }
+
   std::optional<Size> symbol(const Json& fields,
                              std::string_view symbol) const {
     constexpr auto kId = "vision.projector-mismatch";
@@ -266,11 +289,12 @@ class Projector {
   int64_t text_ = 0, vision_ = 0;
 };
 
-// Which layers attend to the image, by their tensors.
-void cross_attention(const VisionLanguage& parts,
+// Which layers attend to the image, by their tensors: where the config says
+// others, that is told, and the list made true for what follows.
+void cross_attention(ConfigPart& part,
                      const ModelFiles& text,
                      Findings& findings) {
-  const auto* list = member(parts.text.fields, "cross_attention_layers");
+  const auto* list = member(part.fields, "cross_attention_layers");
   if (list == nullptr || !list->is_array()) {
     return;
   }
@@ -288,10 +312,11 @@ void cross_attention(const VisionLanguage& parts,
   if (stored != stated || stated.size() != list->size()) {
     findings.push_back(
         field_finding("component.shape-mismatch",
-                      parts.text,
+                      part,
                       "cross_attention_layers",
                       fmt::format("[{}], the layers with cross attention",
                                   fmt::join(stored, ", "))));
+    part.fields["cross_attention_layers"] = stored;
   }
 }
 
@@ -369,18 +394,19 @@ Findings vision_shapes(const VisionLanguage& parts,
   }
   append(findings, Projector(parts).hold());
   append(findings, phi_adapters(parts));
-  lines = declared_part(parts.text.type);
+  auto language = parts.text;
+  cross_attention(language, text, findings);
+  lines = declared_part(language.type);
   if (!text_has_tree && !lines.empty()) {
     std::vector<const TensorInfo*> tensors;
     for (const auto& tensor : text.tensors) {
       tensors.push_back(&tensor);
     }
-    DeclaredSizes sizes{&parts.text, text_symbol};
+    DeclaredSizes sizes{&language, text_symbol};
     append(findings, hold_declared(lines, sizes, "", tensors));
   }
   append(findings, stored_flags(parts.vision, parts.vision_tensors));
   append(findings, stored_flags(parts.text, parts.text_tensors));
-  cross_attention(parts, text, findings);
   return findings;
 }
 

@@ -70,6 +70,25 @@ void add_layers(Headers& headers,
   }
 }
 
+// SigLIP's pooling by attention: SiglipMultiheadAttentionPoolingHead in
+// transformers (models/siglip/modeling_siglip.py).
+void add_head(Headers& headers,
+              const std::string& root,
+              int64_t width,
+              int64_t inner) {
+  headers.add(root + "probe", {1, 1, width});
+  headers.add(root + "attention.in_proj_weight", {3 * width, width});
+  headers.add(root + "attention.in_proj_bias", {3 * width});
+  headers.add(root + "attention.out_proj.weight", {width, width});
+  headers.add(root + "attention.out_proj.bias", {width});
+  headers.add(root + "layernorm.weight", {width});
+  headers.add(root + "layernorm.bias", {width});
+  headers.add(root + "mlp.fc1.weight", {inner, width});
+  headers.add(root + "mlp.fc1.bias", {inner});
+  headers.add(root + "mlp.fc2.weight", {width, inner});
+  headers.add(root + "mlp.fc2.bias", {width});
+}
+
 constexpr int64_t kText = 64;
 
 Headers phi3_v() {
@@ -141,7 +160,7 @@ Headers phi4mm() {
   headers.add(kTower + "embeddings.position_embedding.weight", {1024, 1152});
   headers.add(kTower + "post_layernorm.weight", {1152});
   headers.add(kTower + "post_layernorm.bias", {1152});
-  headers.add(kTower + "head.probe", {1, 1, 1152});
+  add_head(headers, kTower + "head.", 1152, 4304);
   add_layers(headers, kTower, 27, 1152, 4304);
   headers.add(kEmbed + "glb_GN", {1, 1, 1152});
   headers.add(kEmbed + "sub_GN", {1, 1, 1, 1152});

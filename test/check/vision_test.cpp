@@ -460,6 +460,48 @@ TEST_CASE("tensors that a family may lack are there together or not at all") {
   }
 }
 
+TEST_CASE("parts that are needed by what the config says") {
+  auto without = [](const char* model, const std::string& part) {
+    SoundCopy copy(model);
+    Weights weights(copy.path / "model.safetensors");
+    REQUIRE(std::erase_if(weights.tensors, [&](const auto& one) {
+              return one.first.find(part) != std::string::npos;
+            }) > 0);
+    weights.save();
+    auto report = headers(copy.path);
+    CAPTURE(model);
+    CAPTURE(part);
+    CAPTURE(all_of(report));
+    CHECK(std::ranges::any_of(report.findings, [](const Finding& one) {
+      return one.id == "tensor.missing" || one.id == "component.shape-mismatch";
+    }));
+  };
+  without("llava_next", "image_newline");
+  without("qwen2_vl", "merger.ln_q.bias");
+  without("mllama", "cross_attn_mlp_gate");
+  without("mllama", "cross_attn_attn_gate");
+  without("mllama", ".cross_attn.q_norm");
+  without("mllama", ".cross_attn.");
+  without("mllama", "layers.0.self_attn.");
+  without("mllama", "gated_positional_embedding.gate");
+  SoundCopy pooled("internvl");  // its last norm is there unless it pools
+  spoil(pooled, kVisionConfig, "vision_config.use_mean_pooling", false);
+  names(pooled, "tensor.missing");
+}
+
+TEST_CASE("a head of SigLIP is whole or not there") {
+  SoundCopy copy("gemma3");
+  Weights weights(copy.path / "model.safetensors");
+  auto width =
+      weights.tensors.at("vision_tower.post_layernorm.weight").shape.front();
+  const std::string head = "vision_tower.head.";
+  auto bytes = static_cast<size_t>(width) * 4;
+  weights.tensors[head + "probe"] = {
+      DType::f32, {1, 1, width}, std::string(bytes, '\1')};
+  weights.save();
+  names(copy, "tensor.missing");
+}
+
 TEST_CASE("a projector of another model") {
   SoundCopy copy("llava");
   Weights weights(copy.path / "model.safetensors");
@@ -601,6 +643,50 @@ TEST_CASE("two published models of one shape have values of their own") {
   CHECK(yi(4096, 32, 11008, 32).empty());      // Yi-6B, as large as Llama 2
   CHECK(yi(7168, 60, 20480, 56).empty());      // Yi-34B
   CHECK(yi(7168, 60, 20480, 64).size() == 1);  // its heads
+}
+
+TEST_CASE("DeepSeek Coder is as large as Llama 2, and was not edited") {
+  ConfigPart part;
+  part.type = "llama";
+  part.where = "config.json: ";
+  auto coder = [&](int64_t width, int64_t layers, int64_t inner, double theta) {
+    part.stored = {{"hidden_size", width},
+                   {"num_hidden_layers", layers},
+                   {"intermediate_size", inner},
+                   {"num_attention_heads", width / 128},
+                   {"rms_norm_eps", 1e-6},
+                   {"rope_theta", theta},
+                   {"rope_scaling", {{"type", "linear"}, {"factor", 4.0}}},
+                   {"max_position_embeddings", 16384},
+                   {"vocab_size", 32256},
+                   {"hidden_act", "silu"}};
+    part.fields = part.stored;
+    return rules::published_values(part, rules::OwnValues::allowed);
+  };
+  CHECK(coder(4096, 32, 11008, 100000).empty());
+  CHECK(coder(7168, 62, 19200, 100000).empty());
+  CHECK(coder(4096, 32, 11008, 12345).size() == 1);
+  CHECK(coder(7168, 62, 19200, 10000).size() == 1);
+}
+
+TEST_CASE("models of one size and several releases are held by what is known") {
+  ConfigPart part;
+  part.type = "granite";
+  part.where = "config.json: ";
+  for (double theta : {10000.0, 10000000.0}) {
+    part.stored = {{"hidden_size", 4096},
+                   {"num_hidden_layers", 40},
+                   {"intermediate_size", 12800},
+                   {"num_attention_heads", 32},
+                   {"num_key_value_heads", 8},
+                   {"rms_norm_eps", 1e-5},
+                   {"rope_theta", theta}};
+    part.fields = part.stored;
+    CHECK(rules::published_values(part, rules::OwnValues::allowed).empty());
+  }
+  part.stored["rms_norm_eps"] = 1e-6;
+  part.fields = part.stored;
+  CHECK(rules::published_values(part, rules::OwnValues::allowed).size() == 1);
 }
 
 TEST_CASE("a rotation of another kind, on a shape that nobody published") {

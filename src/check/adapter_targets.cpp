@@ -394,7 +394,8 @@ std::vector<Finding> adapter_targets(const Adapter& adapter) {
       peft_pairs(findings, adapter, *targets);
     }
     auto pattern = adapter.config.value("target_modules", Json());
-    if (pattern.is_null()) {
+    auto parameters = texts(adapter.config, "target_parameters");
+    if (pattern.is_null() && (!parameters || parameters->empty())) {
       std::ranges::move(adapter_default_targets(adapter),
                         std::back_inserter(findings));
     }

@@ -239,8 +239,10 @@ bool is_open_clip(const Pipeline& pipeline, std::string_view component) {
 void padding(Findings& findings,
              const Pipeline& pipeline,
              const Component& tokenizer) {
-  bool clip = tokenizer.class_name.starts_with("CLIPTokenizer");
-  bool t5 = tokenizer.class_name.starts_with("T5Tokenizer");
+  // Others, as of unCLIP's prior, are of encoders of their own.
+  bool known = tokenizer.name.starts_with("tokenizer");
+  bool clip = known && tokenizer.class_name.starts_with("CLIPTokenizer");
+  bool t5 = known && tokenizer.class_name.starts_with("T5Tokenizer");
   auto path = tokenizer.folder / "tokenizer_config.json";
   if ((!clip && !t5) || !std::filesystem::exists(path)) {
     return;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "assay/check/checkup.h"
+#include "assay/check/document_fields.h"
 #include "assay/check/rules.h"
 #include "assay/formats/quote.h"
 
@@ -97,8 +98,14 @@ void check_adapter(Checkup& checkup) {
   }
   checkup.step("pairs",
                [&](CheckStep&) { return rules::adapter_pairs(*adapter); });
-  checkup.step("settings",
-               [&](CheckStep&) { return rules::adapter_settings(*adapter); });
+  checkup.step("settings", [&](CheckStep&) {
+    auto findings = rules::adapter_settings(*adapter);
+    rules::add_fields(
+        findings,
+        rules::document_fields(
+            adapter->config, adapter->config_path, "adapter.invalid-value"));
+    return findings;
+  });
   checkup.step("targets",
                [&](CheckStep&) { return rules::adapter_targets(*adapter); });
   look_at_base(checkup, *adapter);

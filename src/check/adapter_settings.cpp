@@ -180,6 +180,21 @@ void peft(Findings& findings, const Adapter& adapter) {
     invalid(findings, where + ": peft_type", "a method of PEFT", type);
     return;
   }
+  // AdaLoRA has a vector of singular values beside every pair.
+  bool singular =
+      std::ranges::any_of(adapter.files.tensors, [](const TensorInfo& tensor) {
+        return tensor.name.find("lora_E") != std::string::npos;
+      });
+  bool pairs = std::ranges::any_of(adapter.modules, [](const auto& one) {
+    return one.method == Method::lora;
+  });
+  if (*type == "ADALORA" && pairs && !singular) {
+    invalid(findings,
+            where + ": peft_type",
+            "LORA, since no pair has AdaLoRA's lora_E",
+            type);
+    return;
+  }
   if (*type != "LORA") {
     findings.push_back(make_finding("adapter.method",
                                     where + ": peft_type",
@@ -244,6 +259,12 @@ void mlx(Findings& findings, const Adapter& adapter) {
     invalid(findings, where + ": fine_tune_type", "lora, dora or full", type);
   }
   if (type != nullptr && *type == "full") {
+    if (!adapter.modules.empty()) {
+      invalid(findings,
+              where + ": fine_tune_type",
+              "lora or dora, since the tensors are pairs",
+              type);
+    }
     return;
   }
   const auto* settings = field(config, "lora_parameters");

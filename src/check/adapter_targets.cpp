@@ -389,6 +389,14 @@ std::vector<Finding> adapter_targets(const Adapter& adapter) {
   } else if (adapter.dialect == AdapterDialect::peft &&
              adapter.config.value("peft_type", Json()) == "LORA") {
     auto targets = texts(adapter.config, "target_modules");
+    auto parameters = texts(adapter.config, "target_parameters");
+    if (targets && targets->empty() && (!parameters || parameters->empty())) {
+      findings.push_back(
+          make_finding("adapter.invalid-value",
+                       adapter.config_path.string() + ": target_modules",
+                       "the modules that the adapter is for",
+                       "an empty list"));
+    }
     if (targets && !targets->empty() &&
         (targets->size() > 1 || targets->front() != "all-linear")) {
       peft_pairs(findings, adapter, *targets);

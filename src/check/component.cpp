@@ -1,9 +1,12 @@
+#include <algorithm>
+#include <iterator>
 #include <optional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "assay/check/checkup.h"
+#include "assay/check/document_fields.h"
 #include "assay/check/pipeline.h"
 #include "assay/formats/quote.h"
 
@@ -45,10 +48,18 @@ void check_component(Checkup& checkup) {
     return;
   }
   checkup.step("shapes", [&](CheckStep&) {
-    return rules::component_configs(opened->components);
+    auto findings = rules::component_configs(opened->components);
+    rules::add_fields(
+        findings,
+        rules::folder_fields(component.folder, "component.invalid-value"));
+    return findings;
   });
-  checkup.step("latents",
-               [&](CheckStep&) { return rules::lone_scaling(component); });
+  checkup.step("latents", [&](CheckStep&) {
+    auto findings = rules::lone_scaling(component);
+    std::ranges::move(rules::lone_settings(component),
+                      std::back_inserter(findings));
+    return findings;
+  });
   if (!checkup.options().headers_only) {
     checkup.skip("inference", "components of pipelines have no module tree");
     checkup.leave_undecided();

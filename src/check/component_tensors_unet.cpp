@@ -54,27 +54,51 @@ std::optional<int64_t> size_or(const Component& component,
   return component.config.contains(field) ? component.size(field) : absent;
 }
 
-std::optional<std::vector<int64_t>> widths(const Component& component) {
+/** What the classes of diffusers 0.42 take for the lists of blocks where a
+ * config has none. */
+struct UsualBlocks {
+  std::vector<int64_t> widths;
+  std::vector<std::string> down, up;
+};
+
+UsualBlocks usual_unet() {
+  const std::string plain_down = "DownBlock2D", down = "CrossAttnDownBlock2D";
+  const std::string plain_up = "UpBlock2D", up = "CrossAttnUpBlock2D";
+  return {{320, 640, 1280, 1280},
+          {down, down, down, plain_down},
+          {plain_up, up, up, up}};
+}
+
+UsualBlocks usual_vae() {
+  return {{64}, {"DownEncoderBlock2D"}, {"UpDecoderBlock2D"}};
+}
+
+std::optional<std::vector<int64_t>> widths(const Component& component,
+                                           const UsualBlocks& usual) {
   auto value = component.config.value("block_out_channels", Json());
+  if (value.is_null()) {
+    return usual.widths;
+  }
   bool few = value.is_array() && !value.empty() && value.size() <= kMost;
   return few ? each(component, "block_out_channels", value.size(), 0)
              : std::nullopt;
 }
 
-/** Kinds of blocks; nothing where one of them is not in `known`. */
+/** Kinds of blocks; nothing where one of them is none of the usual ones, which
+ * are there where the config is silent. */
 std::optional<std::vector<std::string>> kinds(
     const Component& component,
     std::string_view field,
     size_t count,
-    std::initializer_list<std::string_view> known) {
-  auto value = component.config.value(field, Json());
+    const std::vector<std::string>& absent) {
+  auto value = component.config.value(field, Json(absent));
   if (!value.is_array() || value.size() != count) {
     return std::nullopt;
   }
   std::vector<std::string> names;
   for (const auto& one : value) {
     auto name = one.is_string() ? one.get<std::string>() : "";
-    if (std::ranges::find(known, name) == known.end()) {
+    if (std::ranges::find(absent, name) == absent.end()) {
       return std::nullopt;
     }
     names.push_back(std::move(name));
@@ -106,7 +130,7 @@ class UNet {
   explicit UNet(const Component& unet) : unet_(unet) {}
 
   std::optional<TensorList> look() {
-    auto blocks = widths(unet_);
+    auto blocks = widths(unet_, usual_unet());
     if (!blocks || is_rare() || !read(*blocks)) {
       return std::nullopt;
     }
@@ -156,12 +180,9 @@ class UNet {
                                                   : "attention_head_dim",
              count,
              8);
-    auto down = kinds(unet_,
-                      "down_block_types",
-                      count,
-                      {"DownBlock2D", "CrossAttnDownBlock2D"});
-    auto up = kinds(
-        unet_, "up_block_types", count, {"UpBlock2D", "CrossAttnUpBlock2D"});
+    auto usual = usual_unet();
+    auto down = kinds(unet_, "down_block_types", count, usual.down);
+    auto up = kinds(unet_, "up_block_types", count, usual.up);
     auto in = size_or(unet_, "in_channels", 4);
     auto out = size_or(unet_, "out_channels", 4);
     if (!layers || !depth || !text || !heads || !down || !up || !in || !out ||
@@ -369,14 +390,15 @@ std::optional<TensorList> tensors_of_unet(const Component& unet) {
 }
 
 std::optional<TensorList> tensors_of_vae(const Component& vae) {
-  auto blocks = widths(vae);
+  auto usual = usual_vae();
+  auto blocks = widths(vae, usual);
   auto latent = size_or(vae, "latent_channels", 4);
   auto in = size_or(vae, "in_channels", 3);
   auto out = size_or(vae, "out_channels", 3);
   auto layers = size_or(vae, "layers_per_block", 1);
   if (!blocks || !latent || !in || !out || !layers || *layers > kMost ||
-      !kinds(vae, "down_block_types", blocks->size(), {"DownEncoderBlock2D"}) ||
-      !kinds(vae, "up_block_types", blocks->size(), {"UpDecoderBlock2D"})) {
+      !kinds(vae, "down_block_types", blocks->size(), usual.down) ||
+      !kinds(vae, "up_block_types", blocks->size(), usual.up)) {
     return std::nullopt;
   }
   auto on = [&](const char* field) {

@@ -21,11 +21,13 @@ class Values {
   Findings look() {
     types();
     if (is("UNet2DCond")) {
-      lists({"down_block_types", "up_block_types"});
+      lists(4);
+      kinds_of_blocks();
       groups();
       heads_of_blocks();
-    } else if (is("AutoencoderKL")) {
-      lists({"down_block_types", "up_block_types"});
+    } else if (class_is("AutoencoderKL")) {
+      lists(1);
+      kinds_of_blocks();
       groups();
     } else if (is("CLIPText") || is("Bert")) {
       divides("num_attention_heads", "hidden_size");
@@ -39,6 +41,10 @@ class Values {
  private:
   bool is(std::string_view prefix) const {
     return component_.class_name.starts_with(prefix);
+  }
+
+  bool class_is(std::string_view name) const {
+    return component_.class_name == name;
   }
 
   const Json* find(std::string_view field) const {
@@ -129,22 +135,72 @@ class Values {
     return value.is_array() ? std::ranges::all_of(value, in_list) : one(value);
   }
 
-  void lists(std::initializer_list<std::string_view> fields) {
+  // A list that is left out is as long as the class's own.
+  void lists(size_t usual) {
     const auto* widths = find("block_out_channels");
-    if (widths == nullptr || !widths->is_array()) {
+    bool stated = widths != nullptr && !widths->is_null();
+    if (stated && !widths->is_array()) {
       return;
     }
-    for (auto field : fields) {
+    auto count = stated ? widths->size() : usual;
+    for (std::string_view field : {"down_block_types", "up_block_types"}) {
       const auto* list = find(field);
-      bool fits = list == nullptr ||
-                  (list->is_array() && list->size() == widths->size());
-      if (!fits) {
+      auto length = list == nullptr ? usual : list->size();
+      if ((list != nullptr && !list->is_array()) || length != count) {
         add(field,
-            fmt::format("{} kinds, one for each of block_out_channels",
-                        widths->size()),
-            quote(list->dump(-1, ' ', true)));
+            fmt::format("{} kinds, one for each of block_out_channels", count),
+            list == nullptr ? fmt::format("none, which means {} kinds", usual)
+                            : quote(list->dump(-1, ' ', true)));
       }
     }
+  }
+
+  // Those of diffusers 0.42; old files begin them with "UNetRes".
+  void kinds_of_blocks() {
+    constexpr auto kKinds = std::to_array<std::string_view>({
+        "",
+        "Resnet",
+        "Attn",
+        "CrossAttn",
+        "SimpleCrossAttn",
+        "Skip",
+        "AttnSkip",
+        "K",
+        "KCrossAttn",
+    });
+    for (auto [field, way] : {std::pair("down_block_types", "Down"),
+                              std::pair("up_block_types", "Up")}) {
+      const auto* list = find(field);
+      if (list == nullptr || !list->is_array()) {
+        continue;
+      }
+      for (const auto& one : *list) {
+        auto name = one.is_string() ? one.get<std::string>() : "";
+        auto kind = std::string_view(name);
+        if (kind.starts_with("UNetRes")) {
+          kind.remove_prefix(7);
+        }
+        auto end = kind.find(way);
+        bool known =
+            end != kind.npos && kind.ends_with("Block2D") &&
+            std::ranges::find(kKinds, kind.substr(0, end)) != kKinds.end();
+        if (!known) {
+          add(field,
+              fmt::format("kinds of {} blocks that diffusers has", way),
+              quote(one.dump(-1, ' ', true)));
+          break;
+        }
+      }
+    }
+  }
+
+  // Heads of a UNet that are left out are eight.
+  std::vector<int64_t> heads() const {
+    const auto* named = find("num_attention_heads");
+    bool newer = named != nullptr && !named->is_null();
+    auto list = numbers(newer ? "num_attention_heads" : "attention_head_dim");
+    bool absent = !newer && find("attention_head_dim") == nullptr;
+    return absent ? std::vector<int64_t>{8} : list;
   }
 
   std::vector<int64_t> numbers(std::string_view field) const {
@@ -162,12 +218,16 @@ class Values {
   }
 
   void groups() {
-    auto count = component_.size("norm_num_groups");
+    constexpr int64_t kUsual = 32;  // of both classes
+    const auto* stated = find("norm_num_groups");
+    auto count = stated == nullptr ? std::optional(kUsual)
+                                   : component_.size("norm_num_groups");
     for (auto width : numbers("block_out_channels")) {
       if (count && width % *count != 0) {
         add("norm_num_groups",
             fmt::format("a divisor of the width {}", width),
-            fmt::format("{}", *count));
+            stated == nullptr ? fmt::format("none, which means {}", kUsual)
+                              : fmt::format("{}", *count));
         return;
       }
     }
@@ -178,11 +238,10 @@ class Values {
     const auto* named = find("num_attention_heads");
     auto field = named != nullptr && !named->is_null() ? "num_attention_heads"
                                                        : "attention_head_dim";
-    auto heads = numbers(field);
+    auto counts = heads();
     auto widths = numbers("block_out_channels");
-    for (size_t i = 0; i < widths.size() && !heads.empty(); ++i) {
-      auto count =
-          heads.size() == 1 ? heads[0] : heads[std::min(i, heads.size() - 1)];
+    for (size_t i = 0; i < widths.size() && !counts.empty(); ++i) {
+      auto count = counts[std::min(i, counts.size() - 1)];
       if (widths[i] % count != 0) {
         add(field,
             fmt::format("a divisor of the width {}", widths[i]),
@@ -190,10 +249,10 @@ class Values {
         return;
       }
     }
-    if (heads.size() > 1 && heads.size() != widths.size()) {
+    if (counts.size() > 1 && counts.size() != widths.size()) {
       add(field,
           fmt::format("one number, or {}", widths.size()),
-          fmt::format("{}", heads.size()));
+          fmt::format("{}", counts.size()));
     }
   }
 

@@ -118,6 +118,14 @@ void layers(Fields& fields) {
                "a number, since layer_types name sliding attention",
                "none");
   }
+  const auto* uses = fields.find("use_sliding_window");
+  if (fields.number("sliding_window") == 1 &&
+      (uses == nullptr || *uses != false)) {
+    fields.add("config.invalid-value",
+               "sliding_window",
+               "2 or more: a token that sees itself alone reads no text",
+               "1");
+  }
   auto dense = fields.number("first_k_dense_replace");
   if (dense && count) {
     fields.hold(*dense >= 0 && *dense <= *count,
@@ -150,6 +158,14 @@ void attention(Fields& fields) {
                 "num_key_value_heads",
                 fmt::format("a divisor of num_attention_heads, {}", *heads),
                 *shared);
+  }
+  auto turned = fields.number("qk_rope_head_dim");
+  if (latent && head && turned) {
+    fields.hold(
+        *head == *turned,
+        "head_dim",
+        fmt::format("{}, qk_rope_head_dim: the part that is turned", *turned),
+        *head);
   }
   auto scale = fields.number("query_pre_attn_scalar");
   if (scale) {
@@ -234,6 +250,14 @@ void rotation(Fields& fields, const ModelReport& report) {
                "the context before it was stretched",
                "none");
   }
+  if (type == "yarn" && !original) {
+    fields.add("config.missing-field",
+               "rope_scaling.original_max_position_embeddings",
+               "the context before it was stretched; without it the whole "
+               "context counts as that",
+               "none");
+    fields.findings.back().severity = Severity::warning;
+  }
   bool stretched = type == "yarn" && original && factor && context;
   if (stretched && *original * *factor > 0) {
     fields.hold(
@@ -242,6 +266,14 @@ void rotation(Fields& fields, const ModelReport& report) {
         fmt::format("at most {} times the original {}", *factor, *original),
         *context,
         "rope.inconsistent");
+    // Less is a choice: Qwen 3 is stretched beyond what its config allows.
+    if (*context < 0.99 * *original * *factor) {
+      fields.add("rope.inconsistent",
+                 "max_position_embeddings",
+                 fmt::format("{} times the original {}", *factor, *original),
+                 fmt::format("{}", *context));
+      fields.findings.back().severity = Severity::note;
+    }
   }
   auto fast = rope.number("beta_fast");
   auto slow = rope.number("beta_slow");
@@ -267,7 +299,7 @@ void rotation(Fields& fields, const ModelReport& report) {
   }
   auto share = rope.number("partial_rotary_factor");
   if (share) {
-    fields.hold(*share > 0 && *share <= 1,
+    fields.hold(*share <= 1,
                 "partial_rotary_factor",
                 "more than 0, at most 1",
                 *share,
@@ -443,7 +475,8 @@ Findings stored_types(const ModelFiles& model, const Json& config) {
                field,
                "a type as torch names it: float32, float16, bfloat16",
                "'" + named + "'");
-  } else if (most && entry != kFloats.end() && entry->first != *most) {
+  } else if (most && (named == "float64" ||
+                      (entry != kFloats.end() && entry->first != *most))) {
     fields.add("dtype.differs",
                field,
                fmt::format("{}, as most bytes are stored", name(*most)),

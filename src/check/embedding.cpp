@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <set>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "assay/check/checkup.h"
+#include "assay/check/document_fields.h"
 #include "assay/check/pipeline.h"
 #include "assay/check/rules.h"
 #include "assay/core/file.h"
@@ -326,6 +328,16 @@ Findings settings(const fs::path& folder) {
   return findings;
 }
 
+// The model's own and its modules', each once.
+std::set<fs::path> module_folders(const fs::path& folder,
+                                  const std::vector<Module>& modules) {
+  std::set<fs::path> folders = {folder};
+  for (const auto& module : modules) {
+    folders.insert(module.folder);
+  }
+  return folders;
+}
+
 void look_at_encoder(Checkup& checkup, const fs::path& folder) {
   std::optional<ModelFiles> model;
   checkup.step("files", [&](CheckStep& step) {
@@ -381,8 +393,14 @@ void check_embedding(Checkup& checkup) {
     }
     return findings;
   });
-  checkup.step("settings",
-               [&](CheckStep&) { return settings(checkup.path()); });
+  checkup.step("settings", [&](CheckStep&) {
+    auto findings = settings(checkup.path());
+    for (const auto& folder : module_folders(checkup.path(), modules)) {
+      rules::add_fields(
+          findings, rules::folder_fields(folder, "embedding.invalid-value"));
+    }
+    return findings;
+  });
   auto encoder = std::ranges::find(modules, "Transformer", &Module::kind);
   if (encoder != modules.end() && encoder->own) {
     look_at_encoder(checkup, encoder->folder);

@@ -5,6 +5,7 @@
 
 #include "assay/check/checkup.h"
 #include "assay/check/declared_shapes.h"
+#include "assay/check/document_fields.h"
 #include "assay/check/language_rules.h"
 #include "assay/check/published.h"
 #include "assay/check/rules.h"
@@ -104,6 +105,8 @@ class LanguageModel {
       if (tree_) {
         append(findings, in_text_config(look_at_config(where)));
       }
+      rules::add_fields(
+          findings, rules::folder_fields(model_->path, "config.invalid-value"));
       return findings;
     });
     auto foreign = rules::foreign_quantization(
@@ -180,6 +183,7 @@ class LanguageModel {
       finding.severity = Severity::note;
       step.outcome = CheckStep::Outcome::skipped;
       findings.push_back(std::move(finding));
+      append(findings, misnamed_family());
     }
     constexpr auto kRefused = rules::OwnValues::refused;
     append(findings, rules::vision_fields(*parts_));
@@ -191,6 +195,30 @@ class LanguageModel {
     append(findings, rules::published_values(parts_->text, kRefused));
     append(findings, rules::stored_types(*model_, model_->config));
     return findings;
+  }
+
+  // No model_type, or a class of a family that is known beside another one.
+  Findings misnamed_family() const {
+    auto classes = model_->config.value("architectures", Json());
+    bool one =
+        classes.is_array() && classes.size() == 1 && classes[0].is_string();
+    auto name = one ? classes[0].get<std::string>() : "";
+    const auto* family = find_vision_family_by_class(name);
+    auto where = parts_->whole.where + "model_type";
+    if (!model_->config.contains("model_type")) {
+      return {make_finding("config.missing-field",
+                           where,
+                           std::string(family == nullptr ? "the kind of model"
+                                                         : family->model_type),
+                           "none")};
+    }
+    if (parts_->family != nullptr || family == nullptr) {
+      return {};
+    }
+    return {make_finding("config.class-mismatch",
+                         where,
+                         fmt::format("{}, as {} is", family->model_type, name),
+                         fmt::format("'{}'", parts_->whole.type))};
   }
 
   Findings look_at_tensors(CheckStep& step, const std::string& where) {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/check/checkup.h"
+#include "assay/check/document_fields.h"
 #include "assay/core/file.h"
 #include "assay/formats/component_weights.h"
 #include "assay/formats/quote.h"
@@ -378,7 +379,9 @@ void check_pipeline(Checkup& checkup) {
     return;
   }
   checkup.step("shapes", [&](CheckStep&) {
-    return rules::component_configs(pipeline->components);
+    auto findings = rules::component_configs(pipeline->components);
+    rules::add_fields(findings, rules::pipeline_documents(*pipeline));
+    return findings;
   });
   checkup.step("agreement", [&](CheckStep&) {
     return rules::component_agreement(*pipeline);

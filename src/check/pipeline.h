@@ -103,6 +103,17 @@ std::vector<Finding> published_settings(const Pipeline& pipeline);
 /** The same for a scheduler by itself whose betas are those of latents. */
 std::vector<Finding> lone_schedule(const Component& scheduler);
 
+/** A class of diffusers' own schedulers. */
+bool is_scheduler_of_diffusers(std::string_view class_name);
+
+/** The index by itself, and the settings of tokenizers and other small
+ * documents in the components' folders. */
+std::vector<Finding> pipeline_documents(const Pipeline& pipeline);
+
+/** Settings of a component by itself: what all published ones of its class
+ * have, and the heads and groups of published widths. */
+std::vector<Finding> lone_settings(const Component& component);
+
 /** Values that no class takes: types, head counts that divide nothing, lists
  * that are too short. */
 std::vector<Finding> component_values(const Component& component);

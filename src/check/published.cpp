@@ -49,12 +49,20 @@ class PublishedLook {
  public:
   explicit PublishedLook(const ConfigPart& part) : part_(part) {}
 
-  Findings by_class(std::string_view name) {
+  // `fixed`: only what a class has whoever trained the model.
+  Findings by_class(std::string_view name, bool fixed = false) {
+    constexpr auto kFixed =
+        std::to_array<std::string_view>({"activation_function",
+                                         "hidden_act",
+                                         "hidden_activation",
+                                         "use_bidirectional_attention"});
     for (const auto& entry : published_classes()) {
       if (entry.name == name) {
         auto values = Json::parse(entry.values);
         for (const auto& [field, allowed] : values.items()) {
-          hold({field}, allowed, entry.name);
+          if (!fixed || std::ranges::find(kFixed, field) != kFixed.end()) {
+            hold({field}, allowed, entry.name);
+          }
         }
       }
     }
@@ -276,7 +284,7 @@ bool is_published_size(const ConfigPart& part) {
 Findings published_values(const ConfigPart& part, OwnValues own) {
   PublishedLook look(part);
   if (own == OwnValues::allowed && !look.known_size() && look.has_own_norm()) {
-    return {};
+    return PublishedLook(part).by_class(part.type, true);
   }
   auto findings = PublishedLook(part).by_class(part.type);
   std::ranges::move(PublishedLook(part).by_size(own),

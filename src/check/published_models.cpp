@@ -233,6 +233,18 @@ constexpr auto kClasses = std::to_array<PublishedClass>({
     {"phi3", kClass, R"({"hidden_act":["silu"]})"},
     {"mixtral", kMlc, R"({"hidden_act":["silu"]})"},
     {"olmo2", kMlc, R"({"hidden_act":["silu"]})"},
+    {"granite", kClass, R"({"hidden_act":["silu",null]})"},
+    {"qwen3_moe", kClass, R"({"hidden_act":["silu",null]})"},
+    {"smollm3", kClass, R"({"hidden_act":["silu",null]})"},
+    {"gpt_oss", kClass,
+     R"({"hidden_act":["silu",null],"swiglu_alpha":[1.702,null],)"
+     R"("swiglu_limit":[7.0,null]})"},
+    {"deepseek_v3", kClass,
+     R"({"hidden_act":["silu",null],"rope_interleave":[true,null],)"
+     R"("rope_parameters.rope_type":["yarn","default",null]})"},
+    {"gpt2", kClass,  // the second and third: later models of its class
+     R"({"activation_function":["gelu_new","gelu","gelu_pytorch_tanh",null],)"
+     R"("scale_attn_weights":[true,null]})"},
     {"gemma", kMlc,
      R"({"hidden_act":["gelu_pytorch_tanh","gelu"],)"
      R"("hidden_activation":["gelu_pytorch_tanh",null],)"

@@ -286,6 +286,18 @@ void clip(Findings& findings,
   }
 }
 
+void without_signal(Findings& findings, const Component& scheduler) {
+  bool zero = is_true(scheduler, "rescale_betas_zero_snr");
+  if (zero &&
+      scheduler.config.value("prediction_type", Json()) != "v_prediction") {
+    findings.push_back(make_finding(
+        "pipeline.unpublished-value",
+        scheduler.config_path.string() + ": rescale_betas_zero_snr",
+        "false, unless v_prediction: pure noise tells nothing of epsilon",
+        "true"));
+  }
+}
+
 void noise(Findings& findings,
            const Pipeline& pipeline,
            const Component& scheduler) {
@@ -320,15 +332,7 @@ void noise(Findings& findings,
     }
   }
   hold(findings, scheduler, "prediction_type", prediction, "epsilon");
-  bool zero = is_true(scheduler, "rescale_betas_zero_snr");
-  if (zero &&
-      scheduler.config.value("prediction_type", Json()) != "v_prediction") {
-    findings.push_back(make_finding(
-        "pipeline.unpublished-value",
-        scheduler.config_path.string() + ": rescale_betas_zero_snr",
-        "false, unless v_prediction: pure noise tells nothing of epsilon",
-        "true"));
-  }
+  without_signal(findings, scheduler);
   hold_all(findings, scheduler, kChoices, "scheduler.other-choice");
 }
 
@@ -368,7 +372,49 @@ void pixart(Findings& findings, const Component& transformer) {
   }
 }
 
+// The widths of published UNets and CLIP encoders; no tensor shows into how
+// many heads or groups they are cut.
+void published_heads(Findings& findings, const Component& component) {
+  const auto& kind = component.class_name;
+  auto widths = component.config.value("block_out_channels", Json());
+  auto width = component.size("hidden_size");
+  bool published = width == 768 || width == 1024 || width == 1280;
+  if (kind.starts_with("CLIPText") && published) {
+    constexpr int64_t kHead = 64;  // of CLIP and OpenCLIP alike
+    hold(findings,
+         component,
+         "num_attention_heads",
+         Json::array({*width / kHead}),
+         8);
+  } else if (kind.starts_with("UNet2DCond") &&
+             (widths == Json{320, 640, 1280} ||
+              widths == Json{320, 640, 1280, 1280})) {
+    auto wide = Json{5, 10, 20};
+    if (widths.size() == 4) {
+      wide.push_back(20);
+    }
+    const auto* field =
+        component.config.value("num_attention_heads", Json()).is_null()
+            ? "attention_head_dim"
+            : "num_attention_heads";
+    hold(findings, component, field, Json::array({8, wide}), 8);
+    hold(findings, component, "norm_num_groups", Json::array({32}), 32);
+  } else if (kind == "AutoencoderKL" && widths == Json{128, 256, 512, 512}) {
+    hold(findings, component, "norm_num_groups", Json::array({32}), 32);
+  }
+}
+
 }  // namespace
+
+std::vector<Finding> lone_settings(const Component& component) {
+  Findings findings;
+  // UNets and transformers by themselves may be of any kind of model.
+  if (component.config.is_object() && component.class_name == "AutoencoderKL") {
+    hold_all(findings, component, kParts);
+    published_heads(findings, component);
+  }
+  return findings;
+}
 
 std::vector<Finding> published_settings(const Pipeline& pipeline) {
   Findings findings;
@@ -381,6 +427,7 @@ std::vector<Finding> published_settings(const Pipeline& pipeline) {
       continue;
     }
     hold_all(findings, component, kParts);
+    published_heads(findings, component);
     if (component.class_name.starts_with("CLIPText")) {
       clip(findings, pipeline, component);
     } else if (component.class_name.starts_with("PixArt")) {
@@ -399,8 +446,72 @@ std::vector<Finding> published_settings(const Pipeline& pipeline) {
   return findings;
 }
 
+namespace {
+
+// A first beta that published schedules have, and the last ones beside it.
+struct Spread {
+  double start;
+  std::vector<double> ends;
+};
+
+// Stable Diffusion's, PixArt's and diffusers' own default are published_betas;
+// Kolors ends at 0.014, HunyuanDiT at 0.03 (modelscope/DiffSynth-Studio,
+// diffsynth/pipelines/sdxl_image.py and hunyuan_image.py), HunyuanDiT 1.2 at
+// 0.018 (load_scheduler_sigmas of its scripts for kohya's sd-scripts).
+std::vector<Spread> known_spreads() {
+  std::vector<Spread> spreads;
+  for (const auto& betas : published_betas()) {
+    spreads.push_back({betas.start, {betas.end}});
+  }
+  spreads.push_back({published_betas(kLatent)->start, {0.014, 0.018, 0.03}});
+  return spreads;
+}
+
+// A schedule by itself has both betas of one model: with one of them known, the
+// other is told.
+void lone_betas(Findings& findings, const Component& scheduler) {
+  constexpr double kFirst = 0.0001, kLast = 0.02;  // where the config is silent
+  auto stated = [&](const char* field, double absent) {
+    return scheduler.config.contains(field) ? scheduler.number(field)
+                                            : std::optional(absent);
+  };
+  auto start = stated("beta_start", kFirst);
+  auto end = stated("beta_end", kLast);
+  auto trained = scheduler.config.value("trained_betas", Json());
+  if (!start || !end || trained.is_array() ||
+      !(scheduler.config.contains("beta_start") ||
+        scheduler.config.contains("beta_end"))) {
+    return;
+  }
+  std::vector<double> ends, starts;
+  for (const auto& spread : known_spreads()) {
+    bool here = same_setting(*start, spread.start);
+    for (double last : spread.ends) {
+      bool there = same_setting(*end, last);
+      if (here && there) {
+        return;
+      }
+      if (here) {
+        ends.push_back(last);
+      }
+      if (there) {
+        starts.push_back(spread.start);
+      }
+    }
+  }
+  if (!ends.empty()) {
+    hold(findings, scheduler, "beta_end", Json(ends), kLast);
+  } else if (!starts.empty()) {
+    hold(findings, scheduler, "beta_start", Json(starts), kFirst);
+  }
+}
+
+}  // namespace
+
 std::vector<Finding> lone_schedule(const Component& scheduler) {
   Findings findings;
+  lone_betas(findings, scheduler);
+  without_signal(findings, scheduler);
   const auto* betas = published_betas(kLatent);
   bool latent = scheduler.number("beta_start") == betas->start &&
                 scheduler.number("beta_end") == betas->end;

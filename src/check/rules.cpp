@@ -5,6 +5,7 @@
 #include <map>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "assay/formats/quantization_config.h"
@@ -78,6 +79,53 @@ void check_rope(Findings& findings,
             field("low_freq_factor"),
             fmt::format("less than high_freq_factor, {}", *high),
             *low);
+  }
+}
+
+// Settings that a type does not read were another type's: one of the two was
+// edited. As transformers 5.23 reads them, modeling_rope_utils.py.
+void check_rope_type(Findings& findings,
+                     const Json& rope,
+                     const std::string& where) {
+  struct ReadBy {
+    std::string_view field;
+    std::vector<std::string_view> types;
+  };
+  static const std::vector<ReadBy> all = {
+      {"factor",
+       {"linear",
+        "dynamic",
+        "yarn",
+        "deepseek_yarn",
+        "llama3",
+        "longrope",
+        "su",
+        "proportional"}},
+      {"low_freq_factor", {"llama3"}},
+      {"high_freq_factor", {"llama3"}},
+      {"short_factor", {"longrope", "su"}},
+      {"long_factor", {"longrope", "su"}},
+      {"beta_fast", {"yarn", "deepseek_yarn"}},
+      {"beta_slow", {"yarn", "deepseek_yarn"}},
+      {"mscale", {"yarn", "deepseek_yarn"}},
+      {"mscale_all_dim", {"yarn", "deepseek_yarn"}},
+  };
+  auto stated = rope.value("rope_type", rope.value("type", Json("default")));
+  auto type = stated.is_string() ? stated.get<std::string>() : "";
+  for (const auto& one : all) {
+    auto value = rope.find(one.field);
+    bool unread = value != rope.end() &&
+                  (value->is_number() || value->is_array()) &&
+                  std::ranges::find(one.types, type) == one.types.end();
+    if (unread) {
+      findings.push_back(make_finding(
+          "rope.inconsistent",
+          fmt::format("{}.rope_type", where),
+          fmt::format(
+              "{}, since {} is there", fmt::join(one.types, " or "), one.field),
+          fmt::format("'{}'", type)));
+      return;
+    }
   }
 }
 
@@ -155,10 +203,12 @@ Findings rope(const ModelReport& report, const std::string& where) {
     return findings;
   }
   check_rope(findings, report.rope, report, where + ": rope");
+  check_rope_type(findings, report.rope, where + ": rope");
   for (const auto& [kind, settings] : report.rope.items()) {
     if (settings.is_object()) {
-      check_rope(
-          findings, settings, report, fmt::format("{}: rope.{}", where, kind));
+      auto place = fmt::format("{}: rope.{}", where, kind);
+      check_rope(findings, settings, report, place);
+      check_rope_type(findings, settings, place);
     }
   }
   return findings;

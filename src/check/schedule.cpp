@@ -104,9 +104,19 @@ void numbers(Findings& findings, const Component& scheduler) {
                                  "sigma_max",
                                  "dynamic_thresholding_ratio",
                                  "sample_max_value",
-                                 "clip_sample_range"}) {
+                                 "clip_sample_range",
+                                 "lambda_min_clipped"}) {
     hold(field, "a number", is_number);
   }
+  hold("trained_betas", "a list of numbers", [](const Json& value) {
+    return value.is_array() && std::ranges::all_of(value, [](const Json& beta) {
+             return beta.is_number();
+           });
+  });
+  hold("_class_name", "the name of a class", [](const Json& value) {
+    return value.is_array() ||
+           (value.is_string() && !value.get<std::string>().empty());
+  });
   auto above = [](const Json& value) {
     return !value.is_number() || value.get<double>() > 0;
   };
@@ -147,62 +157,65 @@ void numbers(Findings& findings, const Component& scheduler) {
 }
 
 // The schedulers of diffusers 0.42.
+constexpr auto kSchedulers = std::to_array<std::string_view>({
+    "AmusedScheduler",
+    "BlockRefinementScheduler",
+    "CMStochasticIterativeScheduler",
+    "CogVideoXDDIMScheduler",
+    "CogVideoXDPMScheduler",
+    "CosineDPMSolverMultistepScheduler",
+    "DDIMInverseScheduler",
+    "DDIMParallelScheduler",
+    "DDIMScheduler",
+    "DDPMParallelScheduler",
+    "DDPMScheduler",
+    "DDPMWuerstchenScheduler",
+    "DEISMultistepScheduler",
+    "DPMSolverMultistepInverseScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler",
+    "DiscreteDDIMScheduler",
+    "EDMDPMSolverMultistepScheduler",
+    "EDMEulerScheduler",
+    "EntropyBoundScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "FlowMapEulerDiscreteScheduler",
+    "FlowMatchEulerDiscreteScheduler",
+    "FlowMatchHeunDiscreteScheduler",
+    "FlowMatchLCMScheduler",
+    "HeliosDMDScheduler",
+    "HeliosScheduler",
+    "HeunDiscreteScheduler",
+    "IPNDMScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "KarrasVeScheduler",
+    "LCMScheduler",
+    "LMSDiscreteScheduler",
+    "LTXEulerAncestralRFScheduler",
+    "MiniMaxH3Scheduler",
+    "PNDMScheduler",
+    "PiflowScheduler",
+    "RFD4ProteinaScheduler",
+    "RePaintScheduler",
+    "SASolverScheduler",
+    "SCMScheduler",
+    "ScoreSdeVeScheduler",
+    "TCDScheduler",
+    "UnCLIPScheduler",
+    "UniPCMultistepScheduler",
+    "VQDiffusionScheduler",
+});
+
 void class_is_known(Findings& findings, const Component& scheduler) {
-  constexpr auto kClasses = std::to_array<std::string_view>({
-      "AmusedScheduler",
-      "BlockRefinementScheduler",
-      "CMStochasticIterativeScheduler",
-      "CogVideoXDDIMScheduler",
-      "CogVideoXDPMScheduler",
-      "CosineDPMSolverMultistepScheduler",
-      "DDIMInverseScheduler",
-      "DDIMParallelScheduler",
-      "DDIMScheduler",
-      "DDPMParallelScheduler",
-      "DDPMScheduler",
-      "DDPMWuerstchenScheduler",
-      "DEISMultistepScheduler",
-      "DPMSolverMultistepInverseScheduler",
-      "DPMSolverMultistepScheduler",
-      "DPMSolverSDEScheduler",
-      "DPMSolverSinglestepScheduler",
-      "DiscreteDDIMScheduler",
-      "EDMDPMSolverMultistepScheduler",
-      "EDMEulerScheduler",
-      "EntropyBoundScheduler",
-      "EulerAncestralDiscreteScheduler",
-      "EulerDiscreteScheduler",
-      "FlowMapEulerDiscreteScheduler",
-      "FlowMatchEulerDiscreteScheduler",
-      "FlowMatchHeunDiscreteScheduler",
-      "FlowMatchLCMScheduler",
-      "HeliosDMDScheduler",
-      "HeliosScheduler",
-      "HeunDiscreteScheduler",
-      "IPNDMScheduler",
-      "KDPM2AncestralDiscreteScheduler",
-      "KDPM2DiscreteScheduler",
-      "KarrasVeScheduler",
-      "LCMScheduler",
-      "LMSDiscreteScheduler",
-      "LTXEulerAncestralRFScheduler",
-      "MiniMaxH3Scheduler",
-      "PNDMScheduler",
-      "PiflowScheduler",
-      "RFD4ProteinaScheduler",
-      "RePaintScheduler",
-      "SASolverScheduler",
-      "SCMScheduler",
-      "ScoreSdeVeScheduler",
-      "TCDScheduler",
-      "UnCLIPScheduler",
-      "UniPCMultistepScheduler",
-      "VQDiffusionScheduler",
-  });
   const auto& kind = scheduler.class_name;
   // Code of a model's own has another name altogether.
-  if (kind.ends_with("Scheduler") &&
-      std::ranges::find(kClasses, kind) == kClasses.end()) {
+  bool other = kind.ends_with("Scheduler") && !is_scheduler_of_diffusers(kind);
+  // Another part's class by itself.
+  other = other || kind.ends_with("Model") || kind.ends_with("Pipeline");
+  if (other) {
     findings.push_back(make_finding("scheduler.unknown-class",
                                     schedule_field(scheduler, "_class_name"),
                                     "a scheduler of diffusers",
@@ -256,6 +269,23 @@ void sigmas(Findings& findings, const Component& scheduler) {
   }
 }
 
+// diffusers 0.42 raises: without the last sigma at zero, first-order steps of
+// the older algorithms divide by it.
+void last_sigma(Findings& findings, const Component& scheduler) {
+  auto algorithm = scheduler.config.value("algorithm_type", Json());
+  auto last = scheduler.config.value("final_sigmas_type", Json("zero"));
+  bool multistep = scheduler.class_name.starts_with("DPMSolverMultistep") ||
+                   scheduler.class_name.starts_with("DPMSolverSinglestep");
+  if (multistep && last == "zero" &&
+      (algorithm == "dpmsolver" || algorithm == "sde-dpmsolver")) {
+    findings.push_back(make_finding(
+        "scheduler.invalid-value",
+        schedule_field(scheduler, "final_sigmas_type"),
+        fmt::format("sigma_min, with {}", algorithm.get<std::string>()),
+        "zero"));
+  }
+}
+
 void shifts(Findings& findings, const Component& scheduler) {
   auto shift = scheduler.number("shift");
   if (shift && *shift <= 0) {
@@ -276,6 +306,10 @@ void shifts(Findings& findings, const Component& scheduler) {
 
 }  // namespace
 
+bool is_scheduler_of_diffusers(std::string_view class_name) {
+  return std::ranges::find(kSchedulers, class_name) != kSchedulers.end();
+}
+
 std::vector<Finding> schedule_values(const Component& scheduler) {
   Findings findings;
   if (scheduler.config.is_object()) {
@@ -285,6 +319,7 @@ std::vector<Finding> schedule_values(const Component& scheduler) {
     betas(findings, scheduler);
     sigmas(findings, scheduler);
     shifts(findings, scheduler);
+    last_sigma(findings, scheduler);
   }
   return findings;
 }

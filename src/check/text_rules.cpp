@@ -75,6 +75,8 @@ class Documents {
     }
     ends();
     other_roles();
+    unnamed();
+    own_tokens();
     for (const auto& [document, file] :
          {std::pair(&config_, "config.json"),
           std::pair(&model_.generation_config, "generation_config.json")}) {
@@ -217,7 +219,7 @@ class Documents {
     }
   }
 
-  // Ids are whole numbers below the vocabulary's size; -1 stands for none.
+  // Ids are below the vocabulary's size; what is no id, document_fields names.
   void id_values(const Json& document, const char* file) {
     const auto* rows = member(config_, "vocab_size");
     for (const auto* field : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
@@ -227,14 +229,9 @@ class Documents {
       }
       for (const auto& id :
            value->is_array() ? *value : Json::array({*value})) {
-        if (!id.is_number_integer()) {
-          add("config.invalid-value",
-              file,
-              field,
-              "an id, or a list of them",
-              id.dump().substr(0, 80));
-        } else if (rows != nullptr && rows->is_number_integer() &&
-                   id.get<int64_t>() >= rows->get<int64_t>()) {
+        if (id.is_number_integer() && rows != nullptr &&
+            rows->is_number_integer() &&
+            id.get<int64_t>() >= rows->get<int64_t>()) {
           add("special-token.out-of-range",
               file,
               field,
@@ -306,6 +303,76 @@ class Documents {
           "pad_token",
           "a token of its own, or that of the end",
           fmt::format("'{}', which is unk_token too", pad));
+    }
+  }
+
+  // Tokens of a model's own ("image_token", and those without a role):
+  // transformers adds what the vocabulary lacks, with an id past the embedding.
+  void own_tokens() {
+    const auto& settings = model_.tokenizer_config;
+    if (!vocabulary_.known || !settings.is_object()) {
+      return;
+    }
+    auto hold = [&](const std::string& field, const Json& token) {
+      auto text = content(&token);
+      if (!text.empty() && !vocabulary_.id_of(text)) {
+        add("special-token.unknown",
+            "tokenizer_config.json",
+            field,
+            "a token of tokenizer.json",
+            fmt::format("'{}'", text));
+      }
+    };
+    constexpr auto kUsual = std::to_array<std::string_view>(
+        {"bos_token", "eos_token", "pad_token", "unk_token"});
+    for (const auto& [name, value] : settings.items()) {
+      bool own = name.ends_with("_token") && !name.starts_with("add_") &&
+                 std::ranges::find(kUsual, name) == kUsual.end();
+      if (own) {
+        hold(name, value);
+      }
+      if (name == "extra_special_tokens" && value.is_structured()) {
+        for (const auto& token : value) {
+          hold(name, token);
+        }
+      }
+    }
+  }
+
+  // The tokenizer's own files name a token of that role: classes of one model
+  // (LlamaTokenizer, GPT2Tokenizer...) name theirs themselves.
+  bool names(const std::string& role) const {
+    auto kind = fields::text(model_.tokenizer_config, "tokenizer_class");
+    bool general = kind.empty() || kind == "PreTrainedTokenizerFast" ||
+                   kind == "TokenizersBackend";
+    return !general ||
+           !content(member(model_.tokenizer_config, role)).empty() ||
+           !content(
+                member(read_beside(model_, "special_tokens_map.json"), role))
+                .empty();
+  }
+
+  // transformers then knows no such token, whatever the configs say: templates
+  // write nothing, or fail, and batches are not filled.
+  void unnamed() {
+    if (!model_.tokenizer_config.is_object() || model_.tokenizer_json.empty()) {
+      return;
+    }
+    for (const auto* role : {"bos_token", "eos_token", "pad_token"}) {
+      auto field = fmt::format("{}_id", role);
+      // Qwen's configs have a beginning that its tokenizers do not write.
+      bool ends = std::string_view(role) == "eos_token" &&
+                  (!ids(config_, field).empty() ||
+                   !ids(model_.generation_config, field).empty());
+      bool written = model_.chat_template.find(role) != std::string::npos;
+      if ((ends || written) && !names(role)) {
+        add("special-token.unnamed",
+            "tokenizer_config.json",
+            role,
+            written ? "a token, which the chat template writes"
+                    : "a token, whose id the model's config has",
+            "none");
+      }
     }
   }
 
@@ -393,13 +460,41 @@ Findings sampling(const ModelFiles& model) {
                                       value->dump().substr(0, 80)));
     }
   };
-  hold("temperature", [](double x) { return x >= 0; }, "0 or more");
+  if (truth(config, "do_sample")) {
+    hold(
+        "temperature",
+        [](double x) { return x > 0; },
+        "above 0, since do_sample is true");
+  } else {
+    hold("temperature", [](double x) { return x >= 0; }, "0 or more");
+  }
   hold("top_p", [](double x) { return x > 0 && x <= 1; }, "above 0, at most 1");
   hold("min_p", [](double x) { return x >= 0 && x <= 1; }, "0 to 1");
   hold("top_k", [](double x) { return x >= 0; }, "0 or more");
   hold("repetition_penalty", [](double x) { return x > 0; }, "above 0");
   hold("max_new_tokens", [](double x) { return x >= 1; }, "1 or more");
   hold("max_length", [](double x) { return x >= 1; }, "1 or more");
+  // transformers 5.23, generation/configuration_utils.py.
+  constexpr auto kCaches =
+      std::to_array<std::string_view>({"dynamic",
+                                       "offloaded",
+                                       "quantized",
+                                       "static",
+                                       "offloaded_static",
+                                       "sliding_window",
+                                       "hybrid",
+                                       "hybrid_chunked",
+                                       "offloaded_hybrid",
+                                       "offloaded_hybrid_chunked",
+                                       "paged"});
+  auto cache = fields::text(config, "cache_implementation");
+  if (!cache.empty() && std::ranges::find(kCaches, cache) == kCaches.end()) {
+    findings.push_back(
+        make_finding("generation.invalid-value",
+                     file + ": cache_implementation",
+                     fmt::format("one of {}", fmt::join(kCaches, ", ")),
+                     fmt::format("'{}'", cache)));
+  }
   return findings;
 }
 

@@ -25,6 +25,7 @@ class FieldsLook {
   Findings look() {
     class_name();
     heads();
+    unstated_sizes();
     feature_layers();
     inner_layers();
     usual_layers();
@@ -82,6 +83,28 @@ class FieldsLook {
             name,
             "heads of a width that 4 divides: half of it turns by row, half "
             "by column");
+      }
+    }
+  }
+
+  // What its class takes is the published tower's.
+  void unstated_sizes() {
+    const auto& vision = parts_.vision;
+    if (is_published_size(vision)) {
+      return;
+    }
+    auto defaults = class_defaults(vision.type);
+    for (const auto* name : {"num_attention_heads",
+                             "num_heads",
+                             "attention_heads",
+                             "window_size"}) {
+      if (member(defaults, name) != nullptr && !vision.states(name)) {
+        add("config.missing-field",
+            vision,
+            name,
+            fmt::format("a number: {}, which {} has, is the published tower's",
+                        shown(defaults[name]),
+                        vision.type));
       }
     }
   }
@@ -191,6 +214,21 @@ class FieldsLook {
           text,
           "rope_parameters",
           "the rotary settings of the model");
+    }
+    for (const auto* rope : {"rope_parameters", "rope_scaling"}) {
+      const auto* settings = member(text.stored, rope);
+      bool stretched = settings != nullptr &&
+                       (fields::text(*settings, "rope_type") == "llama3" ||
+                        fields::text(*settings, "type") == "llama3");
+      for (const auto* name :
+           {"factor", "low_freq_factor", "high_freq_factor"}) {
+        if (stretched && !number(*settings, name)) {
+          add("config.missing-field",
+              text,
+              fmt::format("{}.{}", rope, name),
+              "a number, since the rotation is llama3's");
+        }
+      }
     }
     if (text.states("rope_parameters.full_attention") &&
         !text.states("layer_types")) {

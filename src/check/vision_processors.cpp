@@ -208,10 +208,17 @@ class ProcessorsLook {
     }
     if (type == "idefics3" || type == "smolvlm") {
       equal(part, "max_image_size", parts_.vision, "image_size");
+      if (!part.states("size")) {
+        add("config.missing-field",
+            part,
+            "size",
+            "the longest edge of a picture before it is split");
+        return;
+      }
       auto size = size_of(part.fields, "size");
       auto image = extent(parts_.vision.fields, "image_size");
-      if (size && image && image->first > 0 &&
-          (size->first < 1 || size->first % image->first != 0)) {
+      if (image && image->first > 0 &&
+          (!size || size->first < 1 || size->first % image->first != 0)) {
         add("vision.processor-mismatch",
             part,
             "size",

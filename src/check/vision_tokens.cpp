@@ -29,6 +29,7 @@ class TokensLook {
     counts();
     if (parts_.family != nullptr && !parts_.family->image_token.empty()) {
       ids();
+      named_tokens();
       placeholder();
     }
     return std::move(findings_);
@@ -203,6 +204,40 @@ class TokensLook {
           "no such token"));
     } else if (*own != id) {
       add(field, fmt::format("{}, the tokenizer's id of {}", *own, shown_text));
+    }
+  }
+
+  // What processors read off their tokenizers by name (transformers 5.23:
+  // processing_gemma3.py, processing_internvl.py).
+  void named_tokens() {
+    struct Needs {
+      std::string_view type;
+      std::vector<std::string_view> roles;
+    };
+    const std::vector<Needs> all = {
+        {"gemma3", {"boi_token", "eoi_token", "image_token"}},
+        {"internvl",
+         {"start_image_token",
+          "end_image_token",
+          "context_image_token",
+          "video_token"}}};
+    const auto& settings = model_.tokenizer_config;
+    auto needs = std::ranges::find(all, parts_.whole.type, &Needs::type);
+    if (needs == all.end() || !settings.is_object()) {
+      return;
+    }
+    const auto* extra = member(settings, "extra_special_tokens");
+    for (auto role : needs->roles) {
+      bool inside = extra != nullptr && !content(member(*extra, role)).empty();
+      if (content(member(settings, role)).empty() && !inside) {
+        findings_.push_back(make_finding(
+            "vision.token-id",
+            fmt::format("{}: {}",
+                        (model_.path / "tokenizer_config.json").string(),
+                        role),
+            "a token, which the processor asks for by that name",
+            "none"));
+      }
     }
   }
 

@@ -150,6 +150,15 @@ TEST_CASE("config: rotary settings that contradict each other") {
   linear.edit_config(
       [](Json& config) { config["rope_parameters"]["factor"] = 0.5; });
   CHECK(has(headers(linear.path), "rope.inconsistent"));
+  for (double share : {-0.5, 0.0, 1.5, 1e9}) {
+    CAPTURE(share);
+    Sound part("phi3-partial-rotary");
+    CHECK(!has(headers(part.path), "rope.inconsistent"));
+    part.edit_config([&](Json& config) {
+      config["rope_parameters"]["partial_rotary_factor"] = share;
+    });
+    CHECK(has(headers(part.path), "rope.inconsistent"));
+  }
 }
 
 TEST_CASE("tensors: missing, unexpected, of another shape or type") {
@@ -458,6 +467,47 @@ TEST_CASE("config: fields that contradict each other") {
   experts.edit_config(
       [](Json& config) { config["num_experts_per_tok"] = 100; });
   CHECK(has(headers(experts.path), "config.contradiction"));
+}
+
+TEST_CASE("config: rotary settings of another type") {
+  auto set_type = [](const char* type) {
+    return
+        [type](Json& config) { config["rope_parameters"]["rope_type"] = type; };
+  };
+  for (const auto& [model, type] : {std::pair("llama-rope-linear", "default"),
+                                    std::pair("llama-rope-llama3", "linear"),
+                                    std::pair("llama-rope-yarn", "default")}) {
+    CAPTURE(model);
+    Sound copy(model);
+    CHECK(!has(headers(copy.path), "rope.inconsistent"));
+    copy.edit_config(set_type(type));
+    CHECK(has(headers(copy.path), "rope.inconsistent"));
+  }
+  Sound yarn("llama-rope-yarn");
+  yarn.edit_config([](Json& config) {
+    config["rope_parameters"].erase("original_max_position_embeddings");
+  });
+  CHECK(has(headers(yarn.path), "config.missing-field"));
+}
+
+TEST_CASE("config: what a class has whoever trained the model") {
+  for (const auto& [model, field] :
+       {std::pair("llama", "hidden_act"),
+        std::pair("qwen3", "hidden_act"),
+        std::pair("gemma2", "hidden_activation"),
+        std::pair("gpt2", "activation_function")}) {
+    CAPTURE(model);
+    Sound copy(model);
+    CHECK(!has(headers(copy.path), "config.unpublished-value"));
+    copy.edit_config([&](Json& config) { config[field] = "relu"; });
+    CHECK(has(headers(copy.path), "config.unpublished-value"));
+  }
+  Sound latent("deepseek_v3");
+  latent.edit_config([](Json& config) { config["head_dim"] = 16; });
+  CHECK(has(headers(latent.path), "config.contradiction"));
+  Sound window("mistral");
+  window.edit_config([](Json& config) { config["sliding_window"] = 1; });
+  CHECK(has(headers(window.path), "config.invalid-value"));
 }
 
 TEST_CASE("special tokens: documents that disagree") {

@@ -58,9 +58,7 @@ void read_scaling(const ConfigReader& fields, nn::RopeConfig& rope) {
   set("partial_rotary_factor", rope.partial_rotary_factor);
 }
 
-}  // namespace
-
-nn::RopeConfig rope_config(const ConfigReader& config, std::string_view kind) {
+nn::RopeConfig read_rope(const ConfigReader& config, std::string_view kind) {
   nn::RopeConfig rope;
   rope.max_position_embeddings = config.dimension("max_position_embeddings");
   rope.original_max_position_embeddings =
@@ -80,6 +78,23 @@ nn::RopeConfig rope_config(const ConfigReader& config, std::string_view kind) {
   rope.theta = config.number({"rope_theta"});
   if (config.find("rope_scaling") != nullptr) {
     read_scaling(config.child("rope_scaling"), rope);
+  }
+  return rope;
+}
+
+}  // namespace
+
+nn::RopeConfig rope_config(const ConfigReader& config, std::string_view kind) {
+  auto rope = read_rope(config, kind);
+  // As many periods are made as this share of a head has pairs. A little more
+  // than a head is for the shapes to tell: the head may be what is wrong.
+  constexpr double kMost = 64;
+  if (!(rope.partial_rotary_factor > 0 &&
+        rope.partial_rotary_factor <= kMost)) {
+    fail("rope.inconsistent",
+         fmt::format("{}: partial_rotary_factor", config.where()),
+         "more than 0, at most 1",
+         fmt::format("{}", rope.partial_rotary_factor));
   }
   return rope;
 }

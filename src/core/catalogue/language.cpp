@@ -117,6 +117,14 @@ constexpr std::array kLanguageEntries = {
         "would add it with an id past the embedding, or never find it.",
         "Take tokenizer_config.json and tokenizer.json from one place."},
     CatalogueEntry{
+        "special-token.unnamed",
+        warning,
+        "The tokenizer does not name a special token that the model has",
+        "tokenizer_config.json was edited or made anew: libraries then know no "
+        "such token, so that templates leave it out and texts are not ended.",
+        "Add the token to tokenizer_config.json, or take the file from the "
+        "original model."},
+    CatalogueEntry{
         "template.bos-twice",
         warning,
         "The text begins with two tokens for its beginning",

@@ -68,6 +68,14 @@ constexpr std::array kTextEntries = {
         "Give the text as UTF-8; compare the tokenizer with the "
         "original model's."},
     CatalogueEntry{
+        "tokenizer.invalid-value",
+        error,
+        "A setting of the tokenizer that its library refuses",
+        "tokenizer_config.json was edited, or is another library's: loading "
+        "fails, or texts are cut and ended otherwise.",
+        "Correct the field as the message says, or take "
+        "tokenizer_config.json from the original model."},
+    CatalogueEntry{
         "tokenizer.malformed",
         error,
         "A tokenizer's definition contradicts itself",

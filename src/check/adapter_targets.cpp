@@ -390,7 +390,8 @@ std::vector<Finding> adapter_targets(const Adapter& adapter) {
              adapter.config.value("peft_type", Json()) == "LORA") {
     auto targets = texts(adapter.config, "target_modules");
     auto parameters = texts(adapter.config, "target_parameters");
-    if (targets && targets->empty() && (!parameters || parameters->empty())) {
+    bool modules_alone = !parameters || parameters->empty();
+    if (targets && targets->empty() && modules_alone) {
       findings.push_back(
           make_finding("adapter.invalid-value",
                        adapter.config_path.string() + ": target_modules",
@@ -402,8 +403,7 @@ std::vector<Finding> adapter_targets(const Adapter& adapter) {
       peft_pairs(findings, adapter, *targets);
     }
     auto pattern = adapter.config.value("target_modules", Json());
-    auto parameters = texts(adapter.config, "target_parameters");
-    if (pattern.is_null() && (!parameters || parameters->empty())) {
+    if (pattern.is_null() && modules_alone) {
       std::ranges::move(adapter_default_targets(adapter),
                         std::back_inserter(findings));
     }

@@ -81,8 +81,8 @@ void hold_against_index(Pipeline& pipeline,
   for (const auto& file : chosen.files) {
     file_bytes += fs::file_size(file);
   }
-  for (auto& finding : hold_metadata(
-           index, chosen.index.string(), tensor_bytes, file_bytes)) {
+  for (auto& finding :
+       hold_metadata(index, chosen.index.string(), tensor_bytes, file_bytes)) {
     if (whole || finding.id != "index.total-size") {
       pipeline.findings.push_back(std::move(finding));
     }

@@ -40,9 +40,8 @@ void check_place(const char* operation,
     fits = fits && store.shape(axis) == fresh.shape(axis);
   }
   if (!fits || fresh.shape(2) > store.shape(2) - position) {
-    throw std::invalid_argument(
-        "[" + std::string(operation) +
-        "] The new positions must fit into the store");
+    throw std::invalid_argument("[" + std::string(operation) +
+                                "] The new positions must fit into the store");
   }
 }
 
@@ -174,19 +173,18 @@ struct CachedAttentionWork {
     const HeadsView x(fresh);
     const size_t dim = x.shape[3];
     std::vector<float> scratch, turned(dim);
-    for_each_row(
-        x,
-        HeadsView(store),
-        position,
-        [&](const std::byte* from, std::byte* to, size_t t) {
-          const float* row = row_of(x, from, scratch);
-          if (!angles.empty()) {
-            const float* own = angles.data() + t * rotation->width();
-            rotation->turn(row, own, dim, turned.data());
-            row = turned.data();
-          }
-          write_row(row, dim, store.dtype(), to);
-        });
+    for_each_row(x,
+                 HeadsView(store),
+                 position,
+                 [&](const std::byte* from, std::byte* to, size_t t) {
+                   const float* row = row_of(x, from, scratch);
+                   if (!angles.empty()) {
+                     const float* own = angles.data() + t * rotation->width();
+                     rotation->turn(row, own, dim, turned.data());
+                     row = turned.data();
+                   }
+                   write_row(row, dim, store.dtype(), to);
+                 });
   }
 
   HeadsView rotated(const HeadsView& q,
@@ -203,8 +201,7 @@ struct CachedAttentionWork {
       std::vector<float> scratch;
       for (size_t r = first; r < last; ++r) {
         const size_t t = r % length;
-        const auto* from =
-            q.at(r / length / heads, r / length % heads, t);
+        const auto* from = q.at(r / length / heads, r / length % heads, t);
         rotation->turn(row_of(q, from, scratch),
                        angles.data() + t * rotation->width(),
                        dim,
@@ -240,8 +237,7 @@ CachedAttention one_by_one(const CachedAttentionInputs& in) {
   seen.softcap = in.softcap;
   auto out = mx::transpose(attention(seen), {0, 2, 1, 3});
   return {mx::reshape(
-              out,
-              {out.shape(0), out.shape(1), out.shape(2) * out.shape(3)}),
+              out, {out.shape(0), out.shape(1), out.shape(2) * out.shape(3)}),
           keys,
           values};
 }

@@ -15,8 +15,8 @@
 namespace assay::kernels {
 
 /** `store` [batch, heads, capacity, dim] with `fresh` [batch, heads, length,
- * dim] at `position`, cast to its type. `unread`: nothing that is still to run reads
- * what is written over, so that even a store that others hold need not be
+ * dim] at `position`, cast to its type. `unread`: nothing that is still to run
+ * reads what is written over, so that even a store that others hold need not be
  * copied. */
 mlx::core::array append(const mlx::core::array& store,
                         const mlx::core::array& fresh,
@@ -28,8 +28,8 @@ struct CachedAttentionInputs {
   mlx::core::array q, k, v;
   /// [batch, kv_heads, capacity, dim and value_dim], float32, float16 or bf16
   mlx::core::array keys, values;
-  int position = 0;    ///< where k and v go
-  int remembered = 0;  ///< positions of the stores in use, these among them
+  int position = 0;     ///< where k and v go
+  int remembered = 0;   ///< positions of the stores in use, these among them
   bool unread = false;  ///< see append
   std::optional<RopeAt> rope = {};  ///< of q and k
   std::optional<mlx::core::array> sinks = {};

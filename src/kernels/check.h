@@ -39,7 +39,8 @@ void check_attention(const mlx::core::array& q,
                      const Matrix& described_keys,
                      const Weight& values);
 
-/** Throws unless x [batch, heads, length, dim] has that many pairs to rotate. */
+/** Throws unless x [batch, heads, length, dim] has that many pairs to rotate.
+ */
 void check_rope(const mlx::core::array& x, size_t pairs);
 
 /** Throws unless the array holds integers. */

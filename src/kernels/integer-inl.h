@@ -116,13 +116,13 @@ void PackIntegers(const Matrix& w, const float* x, const IntegerRow& to) {
 // groups that fill no vector; with `kWhole` a vector of them can be read.
 template <class T, bool kWhole>
 HWY_INLINE void ScaleRow(const Matrix& w,
+                         size_t groups,
                          size_t row,
                          const IntegerRow& x,
                          VF tail,
                          float* scales,
                          float* rest) {
   const DF df;
-  const size_t groups = w.groups();
   const T* s = reinterpret_cast<const T*>(w.scales) + row * groups;
   const T* b = reinterpret_cast<const T*>(w.biases) + row * groups;
   auto sum = hn::Zero(df);
@@ -139,7 +139,9 @@ HWY_INLINE void ScaleRow(const Matrix& w,
   }
   if (g < groups) {
     if constexpr (kWhole) {
-      some(g, hn::And(tail, LoadScales(s + g)), hn::And(tail, LoadScales(b + g)));
+      some(g,
+           hn::And(tail, LoadScales(s + g)),
+           hn::And(tail, LoadScales(b + g)));
     } else {
       const size_t n = groups - g;
       some(g,
@@ -157,7 +159,7 @@ void ScaleRows(const Matrix& w,
                const IntegerRow& x,
                const RowScales& to) {
   const DF df;
-  const size_t groups = w.groups();
+  const size_t groups = w.groups();  // a division: not once a row
   const auto tail =
       hn::VecFromMask(df, hn::FirstN(df, groups % size_t{kLanes}));
   // Rows behind which a whole vector of scales and of biases can be read.
@@ -169,9 +171,9 @@ void ScaleRows(const Matrix& w,
     float* own = to.scales + r * to.stride;
     float* rest = to.biases + r * size_t{kLanes};
     if (whole) {
-      ScaleRow<T, true>(w, begin + r, x, tail, own, rest);
+      ScaleRow<T, true>(w, groups, begin + r, x, tail, own, rest);
     } else {
-      ScaleRow<T, false>(w, begin + r, x, tail, own, rest);
+      ScaleRow<T, false>(w, groups, begin + r, x, tail, own, rest);
     }
   }
 }

@@ -4,6 +4,7 @@
 // rows of activations brought into the order in which the kernels read them.
 // No MLX here, so that the kernels can be read and tested by themselves.
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -32,8 +33,10 @@ struct Matrix {
   const std::byte* biases_end = nullptr;
 
   size_t row_bytes() const { return columns * static_cast<size_t>(bits) / 8; }
+  /** Groups are powers of two: a division took a third of a product's time. */
   size_t groups() const {
-    return group == 0 ? 0 : columns / static_cast<size_t>(group);
+    return group == 0 ? 0
+                      : columns >> std::countr_zero(static_cast<size_t>(group));
   }
 };
 

@@ -245,15 +245,14 @@ struct SiluWork {
         product_of(w, x.floats(), rows, out.data<float>()),
         product_of(up.bound(inputs, kept), x.floats(), rows, ups)};
     auto* gates = out.data<float>();
-    multiply_rows(products, {true, [&](size_t, size_t begin, size_t end) {
-                               for (size_t r = 0; r < rows; ++r) {
-                                 const size_t at = r * w.rows + begin;
-                                 silu_gate_row(gates + at,
-                                               ups + at,
-                                               end - begin,
-                                               gates + at);
-                               }
-                             }});
+    multiply_rows(products,
+                  {true, [&](size_t, size_t begin, size_t end) {
+                     for (size_t r = 0; r < rows; ++r) {
+                       const size_t at = r * w.rows + begin;
+                       silu_gate_row(
+                           gates + at, ups + at, end - begin, gates + at);
+                     }
+                   }});
   }
 };
 

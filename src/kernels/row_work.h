@@ -96,11 +96,8 @@ inline float sum_of_squares(const float* x, size_t width) {
 }
 
 /** x / sqrt(mean(x^2) + eps) * weight. */
-inline void norm_row(const float* x,
-                     const float* weight,
-                     size_t width,
-                     float eps,
-                     float* out) {
+inline void norm_row(
+    const float* x, const float* weight, size_t width, float eps, float* out) {
   const float mean = sum_of_squares(x, width) / static_cast<float>(width);
   const float factor = 1 / std::sqrt(mean + eps);
   for (size_t i = 0; i < width; ++i) {
@@ -145,10 +142,7 @@ struct Rotation {
   }
 
   /** A head of `dim` values, by the angles of its position. */
-  void turn(const float* x,
-            const float* cosines,
-            size_t dim,
-            float* to) const {
+  void turn(const float* x, const float* cosines, size_t dim, float* to) const {
     turn_pairs(x, cosines, to);
     std::copy(x + width(), x + dim, to + width());
   }

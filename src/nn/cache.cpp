@@ -191,9 +191,9 @@ KVCache::View KVCache::update(const mx::array& keys, const mx::array& values) {
 std::optional<KVCache::Room> KVCache::room(const mx::array& keys,
                                            const mx::array& values) {
   int fresh = keys.shape(2);
-  bool near = fresh == 1 ||
-              (length_ == offset_ &&
-               (limit_ == 0 || offset_ + fresh <= limit_ - keep_));
+  bool near =
+      fresh == 1 || (length_ == offset_ &&
+                     (limit_ == 0 || offset_ + fresh <= limit_ - keep_));
   if (!is_plain(bits_) || !near) {
     return std::nullopt;
   }

@@ -129,8 +129,8 @@ class KVCache {
   int expected_ = 0;
   int length_ = 0;   ///< positions in the store
   int written_ = 0;  ///< places of the store that somebody may still read
-  int next_ = 0;    ///< oldest position of a full ring, in the store; 0: the
-                    ///< store is in order
+  int next_ = 0;     ///< oldest position of a full ring, in the store; 0: the
+                     ///< store is in order
   Store keys_, values_;
 };
 

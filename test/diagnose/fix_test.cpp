@@ -286,7 +286,9 @@ TEST_CASE("an absent number of key heads is put back, as the tensors show it") {
     CAPTURE(told(report));
     const auto* change = change_of(report, "config.json");
     REQUIRE(change != nullptr);
-    CHECK(parse_json(change->after, "after") == sound);
+    // Put back at the end: nlohmann::json compares without the order.
+    CHECK(nlohmann::json::parse(change->after) ==
+          nlohmann::json::parse(to_text(sound)));
     CHECK(gone(report, "shape.mismatch"));
   }
 }
@@ -327,11 +329,7 @@ TEST_CASE(
     "a flag that ties a head of its own is taken back where a run proves") {
   SoundCopy copy("llama");
   copy.set("config.json", "tie_word_embeddings", true);
-  auto run = [&](const FixOptions& options) {
-    auto report = fix(copy.path, options);
-    CAPTURE(told(report));
-    return report;
-  };
+  auto run = [&](const FixOptions& options) { return fix(copy.path, options); };
   // Neither head says anything of a text: no proof.
   auto unproven = run({});
   CHECK(unproven.changes.empty());
@@ -340,7 +338,9 @@ TEST_CASE(
   Weights weights(copy.path / "model.safetensors");
   predict_by_pairs(copy.path, weights);
   weights.save();
+  copy.set("config.json", "dtype", "float32");
   auto unasked = run(headers_only());
+  CAPTURE(told(unasked));
   CHECK(unasked.changes.empty());
   CHECK(left(unasked, "head.tied-differs"));
   FixOptions in_place;

@@ -159,9 +159,8 @@ TEST_CASE("append takes any type and order, and casts to the store's") {
   const auto store = random({2, 3, 10, 4}, 1);
   const auto fresh =
       mx::swapaxes(mx::astype(random({2, 2, 3, 4}, 2), mx::float16), 1, 2);
-  const auto expected =
-      mx::slice_update(
-          store, fresh, mx::Shape{0, 0, 5, 0}, mx::Shape{2, 3, 7, 4});
+  const auto expected = mx::slice_update(
+      store, fresh, mx::Shape{0, 0, 5, 0}, mx::Shape{2, 3, 7, 4});
   CHECK(values(append(store, fresh, 5, false)) == values(expected));
 }
 

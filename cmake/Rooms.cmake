@@ -55,7 +55,8 @@ endfunction()
 # doctest's own code and the headers that most tests include, compiled once for
 # all of them, with the options that programs have.
 function(assay_test_main)
-  add_library(assay_test_main OBJECT "${PROJECT_SOURCE_DIR}/test/main.cpp")
+  add_library(assay_test_main OBJECT "${PROJECT_SOURCE_DIR}/test/main.cpp"
+    "${PROJECT_SOURCE_DIR}/test/precompiled.cpp")
   target_link_libraries(assay_test_main PRIVATE doctest::doctest fmt::fmt
     nlohmann_json::nlohmann_json mlx assay_options)
   set_target_properties(assay_test_main PROPERTIES

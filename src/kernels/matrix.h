@@ -33,7 +33,7 @@ struct Matrix {
   const std::byte* biases_end = nullptr;
 
   size_t row_bytes() const { return columns * static_cast<size_t>(bits) / 8; }
-  /** Groups are powers of two: a division took a third of a product's time. */
+  /** Group sizes are powers of two, and divisions slow. */
   size_t groups() const {
     return group == 0 ? 0
                       : columns >> std::countr_zero(static_cast<size_t>(group));

@@ -52,6 +52,7 @@ TEST_CASE("parts in PyTorch's files are counted, and their pickles judged") {
   auto folder = fs::path(ASSAY_BUILD_DIR) / "test-models" /
                 fmt::format("inspect-{}", platform::process_id());
   fs::remove_all(folder);
+  fs::create_directories(folder.parent_path());
   fs::copy(fs::path(ASSAY_TEST_DIR) / "sound/sd1",
            folder,
            fs::copy_options::recursive);

@@ -4,6 +4,7 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "assay/formats/safetensors.h"
 #include "assay/formats/torch_tensors.h"
@@ -84,7 +85,7 @@ ComponentFiles component_files(const fs::path& folder) {
     if (!torch.empty() || !index.empty()) {
       chosen.container = Container::torch;
       chosen.files = torch.take();
-      chosen.index = index;
+      chosen.index = std::move(index);
     }
     return chosen;
   }

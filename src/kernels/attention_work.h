@@ -78,6 +78,18 @@ struct HeadsView {
     }
   }
 
+  /** Numbers that stand row by row. */
+  HeadsView(const float* numbers, const mlx::core::Shape& sizes)
+      : data(reinterpret_cast<const std::byte*>(numbers)),
+        itemsize(sizeof(float)) {
+    ptrdiff_t stride = 1;
+    for (size_t axis = shape.size(); axis-- > 0;) {
+      shape[axis] = static_cast<size_t>(sizes[axis]);
+      strides[axis] = stride;
+      stride *= sizes[axis];
+    }
+  }
+
   const std::byte* at(size_t batch, size_t head, size_t position) const {
     return data + itemsize * (static_cast<ptrdiff_t>(batch) * strides[0] +
                               static_cast<ptrdiff_t>(head) * strides[1] +

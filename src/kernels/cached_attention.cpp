@@ -52,21 +52,12 @@ mx::array append_by_mlx(const mx::array& store,
   return mx::slice_update(store, fresh, start, stop);
 }
 
-// Calls row(from, to) for the rows of `fresh` with their places in the store.
-template <class Row>
-void for_each_row(const HeadsView& fresh,
-                  const HeadsView& store,
-                  size_t position,
-                  const Row& row) {
-  for (size_t b = 0; b < fresh.shape[0]; ++b) {
-    for (size_t h = 0; h < fresh.shape[1]; ++h) {
-      for (size_t t = 0; t < fresh.shape[2]; ++t) {
-        row(fresh.at(b, h, t),
-            const_cast<std::byte*>(store.at(b, h, position + t)),
-            t);
-      }
-    }
-  }
+// Where a position of head `head` (of all batches) lies in a node's output,
+// which stands row by row.
+std::byte* place_of(mx::array& store, size_t head, size_t position) {
+  const auto capacity = static_cast<size_t>(store.shape(2));
+  const auto row = static_cast<size_t>(store.shape(3)) * store.itemsize();
+  return store.data<std::byte>() + (head * capacity + position) * row;
 }
 
 struct AppendWork {
@@ -76,23 +67,14 @@ struct AppendWork {
   std::optional<Update> update(size_t) const { return Update{0, unread}; }
 
   void operator()(const Arrays& inputs, mx::array& out) const {
-    const HeadsView fresh(inputs[1]);
-    const HeadsView store(out);
-    const size_t dim = fresh.shape[3];
-    const auto size = static_cast<size_t>(fresh.itemsize);
-    auto copy = [&](const std::byte* from, std::byte* to, size_t) {
-      if (fresh.strides[3] == 1) {
-        std::memcpy(to, from, dim * size);
-        return;
-      }
-      for (size_t i = 0; i < dim; ++i) {
-        std::memcpy(to + i * size,
-                    from + static_cast<ptrdiff_t>(i) * fresh.strides[3] *
-                               fresh.itemsize,
-                    size);
-      }
-    };
-    for_each_row(fresh, store, position, copy);
+    const RowMajor fresh(inputs[1]);
+    const auto heads =
+        static_cast<size_t>(out.shape(0)) * static_cast<size_t>(out.shape(1));
+    const size_t bytes = inputs[1].nbytes() / heads;
+    for (size_t head = 0; bytes > 0 && head < heads; ++head) {
+      std::memcpy(
+          place_of(out, head, position), fresh.begin() + head * bytes, bytes);
+    }
   }
 };
 
@@ -134,9 +116,11 @@ struct CachedAttentionWork {
     write(inputs[2], {}, outputs[2]);
 
     AttentionViews views{HeadsView(inputs[0])};
-    thread_local Buffer memory;  // the stream's
     if (rotation) {
-      views.q = rotated(views.q, angles, memory.floats(inputs[0].size()));
+      thread_local Buffer memory;  // the stream's
+      float* q = memory.floats(inputs[0].size());
+      rotate_heads(inputs[0], *rotation, angles, q);
+      views.q = HeadsView(q, inputs[0].shape());
     }
     for (auto [to, i] : {std::pair{&views.keys, 1}, {&views.values, 2}}) {
       to->emplace_back(outputs[static_cast<size_t>(i)]).shape[2] = remembered;
@@ -151,64 +135,25 @@ struct CachedAttentionWork {
  private:
   static constexpr size_t kSinks = 5;
 
-  // A head's values side by side.
-  static const float* row_of(const HeadsView& x,
-                             const std::byte* at,
-                             std::vector<float>& scratch) {
-    const auto* from = reinterpret_cast<const float*>(at);
-    if (x.strides[3] == 1) {
-      return from;
-    }
-    scratch.resize(x.shape[3]);
-    for (size_t i = 0; i < scratch.size(); ++i) {
-      scratch[i] = from[static_cast<ptrdiff_t>(i) * x.strides[3]];
-    }
-    return scratch.data();
-  }
-
   // Rotated where there are angles.
   void write(const mx::array& fresh,
              const std::vector<float>& angles,
-             const mx::array& store) const {
-    const HeadsView x(fresh);
-    const size_t dim = x.shape[3];
+             mx::array& store) const {
+    const Rows rows(fresh);
+    const size_t dim = rows.width();
+    const auto length = static_cast<size_t>(fresh.shape(2));
     std::vector<float> scratch, turned(dim);
-    for_each_row(x,
-                 HeadsView(store),
-                 position,
-                 [&](const std::byte* from, std::byte* to, size_t t) {
-                   const float* row = row_of(x, from, scratch);
-                   if (!angles.empty()) {
-                     const float* own = angles.data() + t * rotation->width();
-                     rotation->turn(row, own, dim, turned.data());
-                     row = turned.data();
-                   }
-                   write_row(row, dim, store.dtype(), to);
-                 });
-  }
-
-  HeadsView rotated(const HeadsView& q,
-                    const std::vector<float>& angles,
-                    float* to) const {
-    HeadsView turned = q;
-    const auto [batch, heads, length, dim] = q.shape;
-    turned.data = reinterpret_cast<std::byte*>(to);
-    turned.strides = {static_cast<ptrdiff_t>(heads * length * dim),
-                      static_cast<ptrdiff_t>(length * dim),
-                      static_cast<ptrdiff_t>(dim),
-                      1};
-    over_rows(batch * heads * length, dim, [&](size_t first, size_t last) {
-      std::vector<float> scratch;
-      for (size_t r = first; r < last; ++r) {
-        const size_t t = r % length;
-        const auto* from = q.at(r / length / heads, r / length % heads, t);
-        rotation->turn(row_of(q, from, scratch),
-                       angles.data() + t * rotation->width(),
-                       dim,
-                       to + r * dim);
+    for (size_t r = 0; r < fresh.size() / dim; ++r) {
+      const size_t t = r % length;
+      const float* row = rows.at(r, scratch);
+      if (!angles.empty()) {
+        const float* own = angles.data() + t * rotation->width();
+        rotation->turn(row, own, dim, turned.data());
+        row = turned.data();
       }
-    });
-    return turned;
+      write_row(
+          row, dim, store.dtype(), place_of(store, r / length, position + t));
+    }
   }
 };
 

@@ -43,20 +43,9 @@ struct RopeWork {
   Rotation rotation;
 
   void operator()(const Arrays& inputs, mx::array& out) const {
-    Rows x(inputs[0]);
-    size_t width = x.width();
-    auto length = static_cast<size_t>(out.shape(-2));
-    size_t rotated = rotation.width();
-    auto table = rotation.angles(length);
-    float* to = out.data<float>();
-    over_rows(out.size() / width, width, [&](size_t first, size_t last) {
-      std::vector<float> scratch;
-      for (size_t r = first; r < last; ++r) {
-        const float* row = x.at(r, scratch);
-        rotation.turn(
-            row, table.data() + rotated * (r % length), width, to + r * width);
-      }
-    });
+    const auto length = static_cast<size_t>(out.shape(-2));
+    rotate_heads(
+        inputs[0], rotation, rotation.angles(length), out.data<float>());
   }
 };
 

@@ -26,31 +26,28 @@ bool is_constant(const mx::array& a) {
          a.flags().row_contiguous;
 }
 
-void place(const mx::array& a, const std::byte*& begin, const std::byte*& end) {
-  begin = a.data<std::byte>();
-  end = begin + a.nbytes();
-}
-
-// A weight of a node. Constant ones the node keeps for itself: every input is
-// counted, sought and kept alive at each step by MLX, which for the arrays of
-// weights costs more than a small product. Others stand among its inputs.
+// A weight of a node: data, or data and scales, or these and biases. Constant
+// ones the node keeps for itself: every input is counted, sought and kept alive
+// at each step by MLX, which for the arrays of weights costs more than a small
+// product. Others stand among its inputs.
 struct Projection {
   Matrix matrix;
   Quantization quantization;
-  std::optional<Weight> constant;
-  size_t first = 0;  // input
   size_t arrays = 1;
+  Arrays constant;
+  size_t first = 0;  // input, where they are not constant
+
+  const mx::array& part(const Arrays& inputs, size_t i) const {
+    return constant.empty() ? inputs[first + i] : constant[i];
+  }
 
   Weight weight(const Arrays& inputs) const {
-    if (constant) {
-      return *constant;
-    }
-    Weight result{inputs[first], {}, {}, quantization};
+    Weight result{part(inputs, 0), {}, {}, quantization};
     if (arrays > 1) {
-      result.scales = inputs[first + 1];
+      result.scales = part(inputs, 1);
     }
     if (arrays > 2) {
-      result.biases = inputs[first + 2];
+      result.biases = part(inputs, 2);
     }
     return result;
   }
@@ -58,20 +55,17 @@ struct Projection {
   // The matrix where it lies now; copies that it needs go to `kept`.
   Matrix bound(const Arrays& inputs, std::vector<RowMajor>& kept) const {
     Matrix w = matrix;
-    if (constant) {
-      return w;
-    }
-    auto find = [&](size_t i, const std::byte*& begin, const std::byte*& end) {
-      const auto& array = kept.emplace_back(inputs[first + i]);
+    auto place = [&](size_t i, const std::byte*& begin, const std::byte*& end) {
+      const auto& array = kept.emplace_back(part(inputs, i));
       begin = array.begin();
       end = array.end();
     };
-    find(0, w.data, w.data_end);
+    place(0, w.data, w.data_end);
     if (arrays > 1) {
-      find(1, w.scales, w.scales_end);
+      place(1, w.scales, w.scales_end);
     }
     if (arrays > 2) {
-      find(2, w.biases, w.biases_end);
+      place(2, w.biases, w.biases_end);
     }
     return w;
   }
@@ -82,32 +76,22 @@ Projection project(const char* operation,
                    const mx::array& x,
                    const Weight& weight,
                    Arrays& inputs) {
-  Projection projection{describe(operation, weight, 2),
-                        weight.quantization,
-                        std::nullopt,
-                        inputs.size(),
-                        1};
-  auto& w = projection.matrix;
-  check_width(operation, x, weight, w);
-  if (is_constant(weight.data) &&
-      (!weight.scales || is_constant(*weight.scales)) &&
-      (!weight.biases || is_constant(*weight.biases))) {
-    projection.constant = weight;
-    place(weight.data, w.data, w.data_end);
-    if (weight.scales) {
-      place(*weight.scales, w.scales, w.scales_end);
-    }
-    if (weight.biases) {
-      place(*weight.biases, w.biases, w.biases_end);
-    }
-    return projection;
-  }
-  inputs.push_back(weight.data);
+  Arrays parts{weight.data};
   for (const auto* part : {&weight.scales, &weight.biases}) {
     if (*part) {
-      inputs.push_back(**part);
-      ++projection.arrays;
+      parts.push_back(**part);
     }
+  }
+  Projection projection{describe(operation, weight, 2),
+                        weight.quantization,
+                        parts.size(),
+                        {},
+                        inputs.size()};
+  check_width(operation, x, weight, projection.matrix);
+  if (std::ranges::all_of(parts, is_constant)) {
+    projection.constant = std::move(parts);
+  } else {
+    inputs.insert(inputs.end(), parts.begin(), parts.end());
   }
   return projection;
 }

@@ -167,4 +167,24 @@ struct Rotation {
   }
 };
 
+/** The heads of x [batch, heads, length, dim], turned by the angles of their
+ * positions, row by row into `to`. */
+inline void rotate_heads(const mlx::core::array& x,
+                         const Rotation& rotation,
+                         const std::vector<float>& angles,
+                         float* to) {
+  const Rows rows(x);
+  const size_t dim = rows.width();
+  const auto length = static_cast<size_t>(x.shape(-2));
+  over_rows(x.size() / dim, dim, [&](size_t first, size_t last) {
+    std::vector<float> scratch;
+    for (size_t r = first; r < last; ++r) {
+      rotation.turn(rows.at(r, scratch),
+                    angles.data() + rotation.width() * (r % length),
+                    dim,
+                    to + r * dim);
+    }
+  });
+}
+
 }  // namespace assay::kernels

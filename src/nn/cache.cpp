@@ -169,20 +169,21 @@ KVCache::Place KVCache::advance(int fresh) {
   return {position, unread};
 }
 
-// Whether the last `fresh` positions see what came before and themselves.
+// Whether `fresh` more positions will see all that came before them.
 bool KVCache::all_near(int fresh) const {
-  bool in_reach = limit_ == 0 || offset_ <= limit_ - keep_;
+  bool in_reach = limit_ == 0 || offset_ + fresh <= limit_ - keep_;
   return fresh == 1 || (length_ == offset_ && in_reach);
 }
 
 KVCache::View KVCache::update(const mx::array& keys, const mx::array& values) {
   int fresh = keys.shape(2);
+  bool near = all_near(fresh);
   auto [position, unread] = advance(fresh);
   put(keys_, encode(keys), position, unread);
   put(values_, encode(values), position, unread);
   View view{show(keys_), show(values_), std::nullopt, false};
-  view.causal = fresh > 1 && all_near(fresh);
-  if (!all_near(fresh)) {
+  view.causal = fresh > 1 && near;
+  if (!near) {
     view.mask = window_mask(fresh);
   }
   return view;
@@ -191,10 +192,7 @@ KVCache::View KVCache::update(const mx::array& keys, const mx::array& values) {
 std::optional<KVCache::Room> KVCache::room(const mx::array& keys,
                                            const mx::array& values) {
   int fresh = keys.shape(2);
-  bool near =
-      fresh == 1 || (length_ == offset_ &&
-                     (limit_ == 0 || offset_ + fresh <= limit_ - keep_));
-  if (!is_plain(bits_) || !near) {
+  if (!is_plain(bits_) || !all_near(fresh)) {
     return std::nullopt;
   }
   auto [position, unread] = advance(fresh);

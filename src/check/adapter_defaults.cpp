@@ -19,16 +19,16 @@ namespace assay::rules {
 namespace {
 
 struct DefaultTargets {
-  std::string_view modules;  ///< ends of names, or one pattern
+  std::vector<std::string_view> modules;  ///< ends of names, or one pattern
   std::vector<std::string_view> types;
   bool pattern = false;
 };
 
 const std::vector<DefaultTargets>& default_targets() {
   static const std::vector<DefaultTargets> table = {
-      {"q v", {"t5", "mt5"}},
-      {"q v q_proj v_proj", {"blip-2"}},
-      {"q_proj v_proj",
+      {{"q", "v"}, {"t5", "mt5"}},
+      {{"q", "v", "q_proj", "v_proj"}, {"blip-2"}},
+      {{"q_proj", "v_proj"},
        {"bart",
         "opt",
         "gptj",
@@ -43,47 +43,37 @@ const std::vector<DefaultTargets>& default_targets() {
         "gemma3_text",
         "qwen2",
         "qwen3"}},
-      {R"(.*language_model\..*\.(q_proj|v_proj))", {"gemma4"}, true},
-      {"q_proj v_proj fc1 fc2", {"phi"}},
-      {"q_proj k_proj v_proj o_proj", {"nemotron_h"}},
-      {"r_proj k_proj v_proj o_proj key value", {"rwkv7"}},
-      {"key value receptance output", {"rwkv"}},
-      {"query value",
+      {{R"(.*language_model\..*\.(q_proj|v_proj))"}, {"gemma4"}, true},
+      {{"q_proj", "v_proj", "fc1", "fc2"}, {"phi"}},
+      {{"q_proj", "k_proj", "v_proj", "o_proj"}, {"nemotron_h"}},
+      {{"r_proj", "k_proj", "v_proj", "o_proj", "key", "value"}, {"rwkv7"}},
+      {{"key", "value", "receptance", "output"}, {"rwkv"}},
+      {{"query", "value"},
        {"bert", "roberta", "xlm-roberta", "electra", "layoutlm"}},
-      {"query_proj value_proj", {"deberta-v2"}},
-      {"in_proj", {"deberta"}},
-      {"query_key_value",
+      {{"query_proj", "value_proj"}, {"deberta-v2"}},
+      {{"in_proj"}, {"deberta"}},
+      {{"query_key_value"},
        {"bloom",
         "gpt_neox",
         "chatglm",
         "RefinedWebModel",
         "RefinedWeb",
         "falcon"}},
-      {"c_attn", {"gpt2", "gpt_bigcode"}},
-      {"c_proj c_attn", {"btlm"}},
-      {"qkv_proj", {"codegen"}},
-      {"Wqkv", {"mpt"}},
+      {{"c_attn"}, {"gpt2", "gpt_bigcode"}},
+      {{"c_proj", "c_attn"}, {"btlm"}},
+      {{"qkv_proj"}, {"codegen"}},
+      {{"Wqkv"}, {"mpt"}},
   };
   return table;
 }
 
-std::vector<std::string> words_of(std::string_view text) {
-  std::vector<std::string> words;
-  while (!text.empty()) {
-    auto end = std::min(text.find(' '), text.size());
-    words.emplace_back(text.substr(0, end));
-    text.remove_prefix(std::min(text.size(), end + 1));
-  }
-  return words;
-}
-
 bool takes(const DefaultTargets& targets, std::string_view path) {
   if (targets.pattern) {
-    auto pattern = ModulePattern::read(targets.modules);
+    auto pattern = ModulePattern::read(targets.modules.front());
     return pattern && pattern->matches(path);
   }
-  return std::ranges::any_of(words_of(targets.modules), [&](const auto& word) {
-    return matches_module(path, word);
+  return std::ranges::any_of(targets.modules, [&](auto module) {
+    return matches_module(path, module);
   });
 }
 
@@ -142,7 +132,7 @@ std::vector<Finding> adapter_default_targets(const Adapter& adapter) {
             left_out(adapter,
                      "an entry for " + quote(path),
                      fmt::format("none, for which PEFT takes {} of {}",
-                                 fmt::join(words_of(row->modules), ", "),
+                                 fmt::join(row->modules, ", "),
                                  *type)));
       }
     }

@@ -26,11 +26,12 @@ namespace assay::rules {
 struct DeclaredPart {
   std::string_view name;
   std::string_view lines;
+  std::string_view more = "";  ///< what it has beyond a class of these lines
 };
 
 /** By the vision tower's type, by "projector of FAMILY", or by a language
  * model's type; empty where there is none. */
-std::string_view declared_part(std::string_view name);
+std::string declared_part(std::string_view name);
 
 /** A number that tensors show: a field, or a symbol made of several. */
 struct Size {

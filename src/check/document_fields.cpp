@@ -393,6 +393,13 @@ Findings document_fields(const Json& document,
   return FieldsWalk(*known, file.string(), id).look(document);
 }
 
+Json document_at(const fs::path& file, uint64_t most) {
+  std::error_code error;
+  return fs::is_regular_file(file, error)
+             ? parse_json(read_text(file, most), file.string())
+             : Json();
+}
+
 Findings folder_fields(const fs::path& folder, std::string_view config_id) {
   Findings findings;
   for (const auto& known : kKnownDocuments) {

@@ -4,6 +4,7 @@
 // whatever the model is: a text, a flag, a count... A field of another kind is
 // an error; null, and a field that is left out, is none.
 
+#include <cstdint>
 #include <filesystem>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,10 @@
 #include "assay/core/json.h"
 
 namespace assay::rules {
+
+/** The document of at most `most` bytes; null where there is no such file.
+ * Throws Error for one that is no JSON. */
+Json document_at(const std::filesystem::path& file, uint64_t most);
 
 /** One document. Its name tells which fields are known; `config_id` is the id
  * for a config.json, the other documents have ids of their own. */

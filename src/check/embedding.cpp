@@ -10,7 +10,6 @@
 #include "assay/check/document_fields.h"
 #include "assay/check/pipeline.h"
 #include "assay/check/rules.h"
-#include "assay/core/file.h"
 #include "assay/formats/component_weights.h"
 #include "assay/formats/quote.h"
 
@@ -34,10 +33,7 @@ struct Module {
 };
 
 Json read_json(const fs::path& path) {
-  std::error_code error;
-  return fs::is_regular_file(path, error)
-             ? parse_json(read_text(path, kMaxJson), path.string())
-             : Json();
+  return rules::document_at(path, kMaxJson);
 }
 
 std::string text_field(const Json& object, std::string_view name) {

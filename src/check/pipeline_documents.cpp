@@ -7,7 +7,6 @@
 #include "assay/check/document_fields.h"
 #include "assay/check/pipeline.h"
 #include "assay/check/vocabulary.h"
-#include "assay/core/file.h"
 #include "assay/formats/json_fields.h"
 #include "assay/formats/quote.h"
 
@@ -23,10 +22,7 @@ namespace fs = std::filesystem;
 constexpr uint64_t kMaxPipelineDocument = 64u << 20;
 
 Json document_in(const fs::path& path) {
-  std::error_code error;
-  return fs::is_regular_file(path, error)
-             ? parse_json(read_text(path, kMaxPipelineDocument), path.string())
-             : Json();
+  return document_at(path, kMaxPipelineDocument);
 }
 
 // Components that pipelines of diffusers may lack.

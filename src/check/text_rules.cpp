@@ -12,6 +12,7 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include "assay/check/document_fields.h"
 #include "assay/check/language_rules.h"
 #include "assay/check/vocabulary.h"
 #include "assay/core/file.h"
@@ -22,7 +23,6 @@ namespace assay::rules {
 using namespace fields;
 namespace {
 
-namespace fs = std::filesystem;
 constexpr uint64_t kMaxDocument = 64u << 20;
 
 std::set<int64_t> ids(const Json& document, std::string_view name) {
@@ -46,11 +46,7 @@ std::set<int64_t> ids(const Json& document, std::string_view name) {
 }
 
 Json read_beside(const ModelFiles& model, const char* name) {
-  auto path = model.path / name;
-  std::error_code error;
-  return fs::is_regular_file(path, error)
-             ? parse_json(read_text(path, kMaxDocument), path.string())
-             : Json();
+  return document_at(model.path / name, kMaxDocument);
 }
 
 class Documents {

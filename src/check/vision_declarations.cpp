@@ -226,17 +226,10 @@ model.layers.#num_hidden_layers.mlp.{gate_proj,up_proj}.weight intermediate_size
 model.layers.#num_hidden_layers.mlp.down_proj.weight hidden_size intermediate_size
 )";
 
-constexpr std::string_view kGemma2 = R"(
-model.embed_tokens.weight vocab_size hidden_size
-lm_head.weight?!tie_word_embeddings vocab_size hidden_size
-model.norm.weight hidden_size
-model.layers.#num_hidden_layers.{input_layernorm,post_attention_layernorm,pre_feedforward_layernorm,post_feedforward_layernorm}.weight hidden_size
-model.layers.#num_hidden_layers.self_attn.q_proj.weight q_width hidden_size
-model.layers.#num_hidden_layers.self_attn.{k_proj,v_proj}.weight kv_width hidden_size
-model.layers.#num_hidden_layers.self_attn.o_proj.weight hidden_size q_width
-model.layers.#num_hidden_layers.mlp.{gate_proj,up_proj}.weight intermediate_size hidden_size
-model.layers.#num_hidden_layers.mlp.down_proj.weight hidden_size intermediate_size
-)";
+constexpr std::string_view kGemma2Norms =
+    "model.layers.#num_hidden_layers."
+    "{pre_feedforward_layernorm,post_feedforward_layernorm}.weight "
+    "hidden_size\n";
 
 constexpr std::string_view kMllamaText = R"(
 model.embed_tokens.weight vocab_size+8 hidden_size
@@ -285,19 +278,19 @@ constexpr auto kTowerParts = std::to_array<DeclaredPart>({
     {"projector of phi3_v", kPhi3},
     {"projector of phi4mm", kPhi4},
     {"gemma", kGemma},
-    {"gemma2", kGemma2},
+    {"gemma2", kGemma, kGemma2Norms},
     {"mllama_text_model", kMllamaText},
 });
 
 }  // namespace
 
-std::string_view declared_part(std::string_view name) {
+std::string declared_part(std::string_view name) {
   for (const auto& part : kTowerParts) {
     if (part.name == name) {
-      return part.lines;
+      return std::string(part.lines) + std::string(part.more);
     }
   }
-  return "";
+  return {};
 }
 
 }  // namespace assay::rules

@@ -384,7 +384,7 @@ Findings vision_shapes(const VisionLanguage& parts,
   }
   bool phi = parts.whole.type.starts_with("phi");
   auto lines = phi && parts.family == nullptr
-                   ? std::string_view()
+                   ? std::string()
                    : declared_part(parts.vision.type);
   if (!lines.empty() && !parts.vision_tensors.empty()) {
     DeclaredSizes sizes{&parts.vision, tower_symbol};

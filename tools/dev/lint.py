@@ -30,7 +30,7 @@ GROUND = [".clang-tidy", "src/kernels/.clang-tidy",
           "tools/dev/requirements-mlx.txt", "tools/dev/lint.py"]
 
 MANY_LINES = 600
-BATCH = 12
+BATCH = 24
 
 # A tensor is named once, where its module is constructed: the parts that
 # architectures share in src/nn, all else in src/arch.

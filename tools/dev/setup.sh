@@ -242,7 +242,8 @@ configure() {
   if [ ! -f "build/$preset/build.ninja" ] ||
     ! stamped "configure-$preset" CMakePresets.json build/.stamps/venv-*; then
     say "configuring build/$preset"
-    cmake --preset "$preset" "$@" >"build/configure-$preset.log" 2>&1 || {
+    cmake --preset "$preset" "-DASSAY_UNITY_BATCH=${ASSAY_UNITY_BATCH:-12}" "$@" \
+      >"build/configure-$preset.log" 2>&1 || {
       cat "build/configure-$preset.log" >&2
       die "the configuration of $preset failed"
     }

@@ -12,7 +12,7 @@
 namespace assay::rules {
 namespace {
 
-using Names = std::initializer_list<std::string_view>;
+using Alternatives = std::initializer_list<std::string_view>;
 using Levels = std::set<int64_t>;
 
 /** Lists what a part needs, by what it has. */
@@ -33,17 +33,17 @@ class PartLister {
     tensor(path + ".weight");
     tensor(path + ".bias");
   }
-  void layers(const std::string& path, Names names) {
+  void layers(const std::string& path, Alternatives names) {
     for (auto name : names) {
       both(path + std::string(name));
     }
   }
-  void weights(const std::string& path, Names names) {
+  void weights(const std::string& path, Alternatives names) {
     for (auto name : names) {
       tensor(fmt::format("{}{}.weight", path, name));
     }
   }
-  void layers_if_any(const std::string& path, Names names) {
+  void layers_if_any(const std::string& path, Alternatives names) {
     if (any(path)) {
       layers(path, names);
     }

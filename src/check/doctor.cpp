@@ -31,7 +31,7 @@ constexpr int kSide = 512;                  // of the matrices of sgemm
 constexpr size_t kProbeFloats = 16u << 20;  // of the memory that is read
 constexpr double kLittleMemory = 0.15;      // share of RAM that is free
 
-uint64_t number(
+uint64_t property(
     const std::unordered_map<std::string, std::variant<std::string, size_t>>&
         properties,
     const char* key) {
@@ -52,9 +52,10 @@ Backend gpu_backend(const char* name, bool available) {
       std::holds_alternative<std::string>(device->second)) {
     backend.device = std::get<std::string>(device->second);
   }
-  backend.memory = std::max(number(properties, "total_memory"),
-                            number(properties, "memory_size"));
-  backend.working_set = number(properties, "max_recommended_working_set_size");
+  backend.memory = std::max(property(properties, "total_memory"),
+                            property(properties, "memory_size"));
+  backend.working_set =
+      property(properties, "max_recommended_working_set_size");
   return backend;
 }
 

@@ -79,7 +79,7 @@ cmake -S . -B "$build" -G Ninja \
   -DCMAKE_TOOLCHAIN_FILE="$PWD/tools/mac/toolchain.cmake" \
   -DCMAKE_PROJECT_INCLUDE="$PWD/tools/mac/after_project.cmake" \
   -DASSAY_MLX_ROOT="$root/mlx" -DASSAY_CCACHE=OFF -DASSAY_UNITY=ON \
-  -DASSAY_UNITY_BATCH=48 \
+  -DASSAY_UNITY_BATCH=24 \
   -DASSAY_TEXT_STUB="$root/lib/libassay_text.tbd" \
   >"$mac/configure.log" 2>&1 || {
   cat "$mac/configure.log" >&2

@@ -9,15 +9,24 @@
 namespace assay::arch {
 namespace mx = mlx::core;
 
-LoadedModel load_model(const std::filesystem::path& path,
-                       const LoadOptions& options) {
+LoadedModel open_for_loading(const std::filesystem::path& path) {
   LoadedModel loaded;
   loaded.files = std::make_unique<ModelFiles>(open_model(path));
   loaded.tree = build_tree(*loaded.files);
+  return loaded;
+}
+
+void load_weights(LoadedModel& loaded, const LoadOptions& options) {
   auto reader = nn::WeightReader(*loaded.files, loaded.tree.config);
   nn::load_weights(loaded.tree.parameters,
                    reader,
                    {.keep_quantized = options.keep_quantized});
+}
+
+LoadedModel load_model(const std::filesystem::path& path,
+                       const LoadOptions& options) {
+  auto loaded = open_for_loading(path);
+  load_weights(loaded, options);
   return loaded;
 }
 

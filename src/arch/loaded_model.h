@@ -33,6 +33,11 @@ struct LoadedModel {
 LoadedModel load_model(const std::filesystem::path& path,
                        const LoadOptions& options = {});
 
+/** The same in two steps, between which `files` may be read (a tokenizer, by
+ * another thread). */
+LoadedModel open_for_loading(const std::filesystem::path& path);
+void load_weights(LoadedModel& loaded, const LoadOptions& options = {});
+
 /** ids as an array [1, length] of int32. */
 mlx::core::array to_array(std::span<const int32_t> ids);
 

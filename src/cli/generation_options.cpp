@@ -1,5 +1,7 @@
 #include "assay/cli/generation_options.h"
 
+#include <future>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -137,15 +139,31 @@ nn::CacheOptions cache_options(const Arguments& arguments) {
   return cache;
 }
 
+namespace {
+
+// The tokenizer takes about as long as the weights of a small model, and one
+// thread of its own.
+Tokenizer load_with_tokenizer(arch::LoadedModel& model,
+                              const std::filesystem::path& path) {
+  model = arch::open_for_loading(path);
+  auto tokenizer = std::async(std::launch::async, [&files = *model.files] {
+    return load_tokenizer(files);
+  });
+  arch::load_weights(model);
+  return tokenizer.get();
+}
+
+}  // namespace
+
 std::unique_ptr<Session> start_session(const Arguments& arguments) {
   auto session = std::make_unique<Session>();
-  session->model = arch::load_model(arguments.path("MODEL"));
-  session->tokenizer = load_tokenizer(*session->model.files);
+  session->tokenizer =
+      load_with_tokenizer(session->model, arguments.path("MODEL"));
   session->generator.emplace(
       session->model, &*session->tokenizer, cache_options(arguments));
   if (auto draft = arguments.maybe_text("--draft-model")) {
-    session->draft = arch::load_model(*draft);
-    session->draft_tokenizer = load_tokenizer(*session->draft->files);
+    session->draft_tokenizer =
+        load_with_tokenizer(session->draft.emplace(), *draft);
     session->generator->set_draft(&*session->draft, &*session->draft_tokenizer);
   }
   return session;

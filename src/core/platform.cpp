@@ -263,6 +263,20 @@ void release_pages(Mapping mapping, uint64_t offset, uint64_t length) {
   }
 }
 
+void prefer_large_pages(void* data, size_t size) {
+#ifdef MADV_HUGEPAGE
+  auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  auto begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
+  auto end = (reinterpret_cast<uintptr_t>(data) + size) / page * page;
+  if (begin < end) {
+    madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  }
+#else
+  static_cast<void>(data);
+  static_cast<void>(size);
+#endif
+}
+
 int create_file(const fs::path& path) {
   int descriptor =
       open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);

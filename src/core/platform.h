@@ -46,6 +46,9 @@ Mapping map_file(const std::filesystem::path& path);
 void unmap_file(Mapping mapping);
 /** Gives the pages of [offset, offset + length) back to the system. */
 void release_pages(Mapping mapping, uint64_t offset, uint64_t length);
+/** Asks for large pages under memory that was not touched yet. Advice only;
+ * nothing on macOS, whose pages are large as they are. */
+void prefer_large_pages(void* data, size_t size);
 
 /** Opens for writing, exclusively new. Throws Error file.unwritable. */
 int create_file(const std::filesystem::path& path);

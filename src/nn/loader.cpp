@@ -1,11 +1,11 @@
 #include "assay/nn/loader.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <span>
 
 #include <fmt/format.h>
-#include <mlx/allocator.h>
 #include <mlx/ops.h>
 #include <mlx/transforms.h>
 
@@ -40,13 +40,6 @@ std::optional<mx::Dtype> plain_dtype(DType dtype) {
     default:
       return std::nullopt;
   }
-}
-
-array fresh(mx::Shape shape, mx::Dtype dtype) {
-  auto result = array(std::move(shape), dtype, nullptr, {});
-  result.set_data(mx::allocator::malloc(result.nbytes()));
-  result.set_status(array::Status::available);
-  return result;
 }
 
 template <class T>
@@ -325,60 +318,140 @@ kernels::Weight WeightReader::read_mxfp4(const Location& location) {
           .quantization = {32, 4, "mxfp4"}};
 }
 
+namespace {
+
+// The arrays of weights that MLX quantizes.
+struct Blocks {
+  array words, scales;
+  std::optional<array> biases;
+};
+
+// False where a scale does not fit: the blocks are then not to be used.
+bool rewrite(DType dtype, std::span<const std::byte> bytes, Blocks& blocks) {
+  auto words = elements<uint32_t>(blocks.words);
+  auto scales = raw_bytes(blocks.scales);
+  auto biases =
+      blocks.biases ? raw_bytes(*blocks.biases) : std::span<std::byte>();
+  // Groups are independent, in multiples of what the largest blocks hold.
+  constexpr size_t kPiece = 4096;
+  size_t groups = blocks.scales.size();
+  auto piece_of = [groups](auto all, size_t first, size_t count) {
+    return all.subspan(all.size() / groups * first,
+                       all.size() / groups * count);
+  };
+  std::atomic<bool> fits = true;
+  kernels::parallel_for((groups + kPiece - 1) / kPiece, [&](size_t i) {
+    size_t first = i * kPiece;
+    size_t count = std::min(kPiece, groups - first);
+    if (!ggml::to_mlx(dtype,
+                      piece_of(bytes, first, count),
+                      piece_of(words, first, count),
+                      piece_of(scales, first, count),
+                      piece_of(biases, first, count))) {
+      fits = false;
+    }
+  });
+  return fits;
+}
+
+Blocks room_for(const TensorInfo& tensor,
+                const ggml::MlxForm& form,
+                auto&& allocate) {
+  auto packed = to_mlx_shape(tensor.shape);
+  auto groups = packed;
+  packed.back() = packed.back() * form.bits / 32;
+  groups.back() /= form.group_size;
+  auto scale_dtype = *plain_dtype(form.scale_type);
+  Blocks blocks{
+      allocate(packed, mx::uint32), allocate(groups, scale_dtype), {}};
+  if (form.mode == "affine") {
+    blocks.biases = allocate(groups, scale_dtype);
+  }
+  return blocks;
+}
+
+}  // namespace
+
 // Blocks of ggml that MLX can hold exactly, if all tensors of the source are of
 // one such type and the steps leave rows whole.
-std::optional<kernels::Weight> WeightReader::read_blocks(
-    const ParameterSpec& spec, const Location& location) {
+bool WeightReader::holds_blocks(const ParameterSpec& spec,
+                                const Location& location) const {
   const auto& tensors = location.tensors;
-  auto dtype = tensors.front()->dtype;
+  const auto& first = *tensors.front();
   auto alike = [&](const TensorInfo* tensor) {
-    return tensor->dtype == dtype && tensor->shape == tensors.front()->shape &&
+    return tensor->dtype == first.dtype && tensor->shape == first.shape &&
            tensor_scale(model_, *tensor) == nullptr;
   };
-  if (!spec.quantizable() || model_.big_endian || !ggml::mlx_form(dtype) ||
-      !std::ranges::all_of(tensors, alike) ||
-      !keeps_rows(location.source.steps, tensors.front()->shape.size())) {
+  return location.scales == nullptr && spec.quantizable() &&
+         !model_.big_endian && ggml::mlx_form(first.dtype) &&
+         std::ranges::all_of(tensors, alike) &&
+         keeps_rows(location.source.steps, first.shape.size());
+}
+
+size_t WeightReader::rewritten_bytes(const ParameterSpec& spec,
+                                     const Location& location) const {
+  if (!holds_blocks(spec, location)) {
+    return 0;
+  }
+  size_t bytes = 0;
+  for (const auto* tensor : location.tensors) {
+    room_for(*tensor,
+             *ggml::mlx_form(tensor->dtype),
+             [&](const mx::Shape& shape, mx::Dtype dtype) {
+               auto x = array(shape, dtype, nullptr, {});
+               bytes += WeightSlab::room(x.nbytes());
+               return x;
+             });
+  }
+  return bytes;
+}
+
+std::optional<kernels::Weight> WeightReader::read_blocks(
+    const ParameterSpec& spec, const Location& location) {
+  if (!holds_blocks(spec, location)) {
     return std::nullopt;
   }
-  std::optional<ggml::MlxForm> form;
-  for (const auto* tensor : tensors) {
-    auto own = ggml::mlx_form(dtype, data_->bytes(*tensor));
-    if (!own) {
-      return std::nullopt;
-    }
-    if (!form || own->scale_type == DType::f32) {
-      form = own;  // one tensor that needs float32 scales decides for all
-    }
+  auto form = *ggml::mlx_form(location.tensors.front()->dtype);
+  auto before = slab_;
+  auto weight = read_blocks(location, form);
+  if (!weight) {
+    slab_ = before;
   }
-  bool affine = form->mode == "affine";
-  auto scale_dtype = *plain_dtype(form->scale_type);
-  std::vector<array> words, scales, biases;
-  for (const auto* tensor : tensors) {
-    auto packed_shape = to_mlx_shape(tensor->shape);
-    auto group_shape = packed_shape;
-    packed_shape.back() = packed_shape.back() * form->bits / 32;
-    group_shape.back() /= form->group_size;
-    words.push_back(fresh(packed_shape, mx::uint32));
-    scales.push_back(fresh(group_shape, scale_dtype));
-    if (affine) {
-      biases.push_back(fresh(group_shape, scale_dtype));
-    }
-    if (!ggml::to_mlx(
-            dtype,
-            data_->bytes(*tensor),
-            elements<uint32_t>(words.back()),
-            raw_bytes(scales.back()),
-            affine ? raw_bytes(biases.back()) : std::span<std::byte>())) {
-      return std::nullopt;
-    }
+  if (!weight && form.scale_type == DType::f16) {
+    form.scale_type = DType::f32;  // one tensor that needs it decides for all
+    weight = read_blocks(location, form);
   }
+  return weight;
+}
+
+std::optional<kernels::Weight> WeightReader::read_blocks(
+    const Location& location, const ggml::MlxForm& form) {
   const auto& steps = location.source.steps;
+  std::vector<array> words, scales, biases;
+  for (const auto* tensor : location.tensors) {
+    auto blocks =
+        room_for(*tensor, form, [&](const mx::Shape& shape, mx::Dtype dtype) {
+          return steps.empty() ? slab_.take(shape, dtype) : fresh(shape, dtype);
+        });
+    if (!rewrite(tensor->dtype, data_->bytes(*tensor), blocks)) {
+      return std::nullopt;
+    }
+    words.push_back(blocks.words);
+    scales.push_back(blocks.scales);
+    if (blocks.biases) {
+      biases.push_back(*blocks.biases);
+    }
+  }
+  auto stepped = [&](const std::vector<array>& parts) {
+    auto result = apply_steps(steps, parts);
+    return steps.empty() ? result : slab_.settle(result);
+  };
   auto weight = kernels::Weight{
-      .data = apply_steps(steps, words),
-      .scales = apply_steps(steps, scales),
-      .quantization = {form->group_size, form->bits, std::string(form->mode)}};
-  if (affine) {
-    weight.biases = apply_steps(steps, biases);
+      .data = stepped(words),
+      .scales = stepped(scales),
+      .quantization = {form.group_size, form.bits, std::string(form.mode)}};
+  if (!biases.empty()) {
+    weight.biases = stepped(biases);
   }
   return weight;
 }
@@ -428,6 +501,33 @@ void WeightReader::release(const Location& location) {
 
 namespace {
 
+std::vector<std::optional<Location>> locate_all(
+    const std::vector<ParameterSpec>& parameters, const WeightReader& reader) {
+  std::vector<std::optional<Location>> locations;
+  for (const auto& spec : parameters) {
+    locations.push_back(reader.locate(spec));
+    if (!locations.back() && !spec.optional()) {
+      fail("tensor.missing",
+           spec.name,
+           fmt::format("a tensor {} in the files", expected_shape(spec)),
+           "none");
+    }
+  }
+  return locations;
+}
+
+size_t rewritten_bytes(const std::vector<ParameterSpec>& parameters,
+                       const std::vector<std::optional<Location>>& locations,
+                       const WeightReader& reader) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (locations[i]) {
+      bytes += reader.rewritten_bytes(parameters[i], *locations[i]);
+    }
+  }
+  return bytes;
+}
+
 // The type that the stored weights compute in.
 mx::Dtype model_dtype(const kernels::Weight& weight) {
   if (!weight.scales) {
@@ -442,17 +542,16 @@ mx::Dtype model_dtype(const kernels::Weight& weight) {
 void load_weights(const std::vector<ParameterSpec>& parameters,
                   WeightReader& reader,
                   const ReadOptions& options) {
+  auto locations = locate_all(parameters, reader);
+  if (options.keep_quantized) {
+    reader.reserve(rewritten_bytes(parameters, locations, reader));
+  }
   std::optional<mx::Dtype> activations;
-  for (const auto& spec : parameters) {
-    auto location = reader.locate(spec);
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const auto& spec = parameters[i];
+    const auto& location = locations[i];
     if (!location) {
-      if (spec.optional()) {
-        continue;
-      }
-      fail("tensor.missing",
-           spec.name,
-           fmt::format("a tensor {} in the files", expected_shape(spec)),
-           "none");
+      continue;
     }
     auto weight = reader.read(spec, *location, options).weight;
     if (!activations) {  // the embedding comes first

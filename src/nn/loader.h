@@ -11,9 +11,11 @@
 #include <mlx/array.h>
 
 #include "assay/core/finding.h"
+#include "assay/formats/ggml.h"
 #include "assay/formats/model_files.h"
 #include "assay/formats/quantization_config.h"
 #include "assay/nn/parameter.h"
+#include "assay/nn/weight_slab.h"
 
 namespace assay::nn {
 
@@ -65,6 +67,13 @@ class WeightReader {
               const Location& location,
               const ReadOptions& options = {});
 
+  /** Memory that the weight will have if it is rewritten; 0 if it is read as
+   * it is. An estimate: scales may need float32. */
+  size_t rewritten_bytes(const ParameterSpec& spec,
+                         const Location& location) const;
+  /** From now on, rewritten weights go there. */
+  void reserve(size_t bytes) { slab_ = WeightSlab(bytes); }
+
   /** Forgets mapped pages of what was read. */
   void release(const Location& location);
 
@@ -73,13 +82,17 @@ class WeightReader {
  private:
   mlx::core::array values(const TensorInfo& tensor, bool borrow);
   Stored read_mlx_quantized(const Location& location);
+  bool holds_blocks(const ParameterSpec& spec, const Location& location) const;
   std::optional<kernels::Weight> read_blocks(const ParameterSpec& spec,
                                              const Location& location);
+  std::optional<kernels::Weight> read_blocks(const Location& location,
+                                             const ggml::MlxForm& form);
   kernels::Weight read_mxfp4(const Location& location);
 
   const ModelFiles& model_;
   std::optional<QuantizationConfig> quantization_;
   std::shared_ptr<TensorData> data_;
+  WeightSlab slab_;
 };
 
 /** Loads every parameter of a tree. What takes part in sums and norms is cast

@@ -266,10 +266,11 @@ void release_pages(Mapping mapping, uint64_t offset, uint64_t length) {
 void prefer_large_pages(void* data, size_t size) {
 #ifdef MADV_HUGEPAGE
   auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  auto begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
-  auto end = (reinterpret_cast<uintptr_t>(data) + size) / page * page;
-  if (begin < end) {
-    madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  size_t before = (page - reinterpret_cast<uintptr_t>(data) % page) % page;
+  if (before < size) {
+    madvise(static_cast<std::byte*>(data) + before,
+            (size - before) / page * page,
+            MADV_HUGEPAGE);
   }
 #else
   static_cast<void>(data);

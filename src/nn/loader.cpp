@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 #include <span>
+#include <utility>
 
 #include <fmt/format.h>
 #include <mlx/ops.h>
@@ -415,7 +416,7 @@ std::optional<kernels::Weight> WeightReader::read_blocks(
   auto before = slab_;
   auto weight = read_blocks(location, form);
   if (!weight) {
-    slab_ = before;
+    slab_ = std::move(before);
   }
   if (!weight && form.scale_type == DType::f16) {
     form.scale_type = DType::f32;  // one tensor that needs it decides for all

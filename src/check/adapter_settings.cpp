@@ -247,7 +247,15 @@ void peft(Findings& findings, const Adapter& adapter) {
   }
   std::ranges::move(shorten(std::move(ranks)), std::back_inserter(findings));
   const auto* uses_dora = field(config, "use_dora");
-  dora(findings, adapter, uses_dora != nullptr && *uses_dora == true);
+  bool is_dora = uses_dora != nullptr && *uses_dora == true;
+  dora(findings, adapter, is_dora);
+  const auto* lora_bias = field(config, "lora_bias");
+  if (is_dora && lora_bias != nullptr && *lora_bias == true) {
+    invalid(findings,
+            where + ": lora_bias",
+            "false, as PEFT takes it with use_dora",
+            lora_bias);
+  }
 }
 
 void mlx(Findings& findings, const Adapter& adapter) {

@@ -39,6 +39,9 @@ void check_component(Checkup& checkup) {
   if (!opened) {
     return;
   }
+  if (rules::has_unread_weights(*opened)) {
+    checkup.leave_undecided();
+  }
   const auto& component = opened->components.front();
   if (component.name == "scheduler") {
     checkup.step("schedule",

@@ -19,6 +19,7 @@ struct Lister {
 constexpr std::array kListers = {
     Lister{"UNet2DConditionModel", tensors_of_unet},
     Lister{"AutoencoderKL", tensors_of_vae},
+    Lister{"AutoencoderTiny", tensors_of_tiny_vae},
     Lister{"FluxTransformer2DModel", tensors_of_flux},
     Lister{"SD3Transformer2DModel", tensors_of_sd3},
     Lister{"PixArtTransformer2DModel", tensors_of_pixart},

@@ -34,6 +34,7 @@ class TensorLister {
  * tensors are not. */
 std::optional<TensorList> tensors_of_unet(const Component& unet);
 std::optional<TensorList> tensors_of_vae(const Component& vae);
+std::optional<TensorList> tensors_of_tiny_vae(const Component& vae);
 std::optional<TensorList> tensors_of_flux(const Component& transformer);
 std::optional<TensorList> tensors_of_sd3(const Component& transformer);
 std::optional<TensorList> tensors_of_pixart(const Component& transformer);

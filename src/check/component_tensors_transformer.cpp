@@ -214,8 +214,8 @@ std::optional<TensorList> tensors_of_pixart(const Component& transformer) {
                       {"in_channels", 4},
                       {"out_channels", 8},
                       {"cross_attention_dim", 1152},
-                      {"caption_channels", 0},
                       {"patch_size", 2}});
+  auto caption = transformer.size("caption_channels");  // none: no projection
   auto count = layers(transformer, {"num_layers", 28});
   bool usual = transformer.config.value("norm_type", Json("ada_norm_single")) ==
                    "ada_norm_single" &&
@@ -225,7 +225,7 @@ std::optional<TensorList> tensors_of_pixart(const Component& transformer) {
   }
   const auto& size = *found;
   auto width = size[0] * size[1];
-  auto patch = size[6];
+  auto patch = size[5];
   bool bias = flag(transformer, "attention_bias", true);
   // diffusers decides by the size of pictures where the config is silent.
   auto more = is_null(transformer, "use_additional_conditions")
@@ -239,7 +239,9 @@ std::optional<TensorList> tensors_of_pixart(const Component& transformer) {
     list.embedder("adaln_single.emb.aspect_ratio_embedder", kTime, width / 3);
   }
   list.linear("adaln_single.linear", width, 6 * width, true);
-  list.embedder("caption_projection", size[5], width);
+  if (caption) {
+    list.embedder("caption_projection", *caption, width);
+  }
   for (int64_t i = 0; i < *count; ++i) {
     auto block = fmt::format("transformer_blocks.{}", i);
     list.add(block + ".scale_shift_table", {6, width});
@@ -345,8 +347,10 @@ std::optional<TensorList> tensors_of_bert(const Component& encoder) {
                       {"max_position_embeddings", 512},
                       {"intermediate_size", 3072}});
   auto count = layers(encoder, {"num_hidden_layers", 12});
-  auto kinds = encoder.size("type_vocab_size").value_or(2);
-  if (!found || !count ||
+  constexpr const char* kKinds = "type_vocab_size";  // 0 is a size too
+  auto stated = encoder.config.value(kKinds, Json(2));
+  auto kinds = stated.is_number_integer() ? stated.get<int64_t>() : -1;
+  if (!found || !count || kinds < 0 ||
       encoder.config.value("position_embedding_type", Json("absolute")) !=
           "absolute") {
     return std::nullopt;

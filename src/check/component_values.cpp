@@ -2,6 +2,7 @@
 #include <array>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "assay/check/pipeline.h"
@@ -20,20 +21,30 @@ class Values {
 
   Findings look() {
     types();
+    first_tensor();
     if (is("UNet2DCond")) {
       lists(4);
       kinds_of_blocks();
       groups();
       heads_of_blocks();
+      depths();
+      added_times();
     } else if (class_is("AutoencoderKL")) {
       lists(1);
       kinds_of_blocks();
       groups();
+    } else if (class_is("AutoencoderTiny")) {
+      tiny_vae();
     } else if (is("CLIPText") || is("Bert")) {
       divides("num_attention_heads", "hidden_size");
       epsilon("layer_norm_eps");
     } else if (is("FluxTransformer")) {
       axes();
+    } else if (is("SD3Transformer")) {
+      norm_of_heads();
+    } else if (is("T5Encoder") && find("is_decoder") != nullptr &&
+               *find("is_decoder") == true) {
+      add("is_decoder", "false, for an encoder", "true");
     }
     return std::move(findings_);
   }
@@ -152,6 +163,90 @@ class Values {
             list == nullptr ? fmt::format("none, which means {} kinds", usual)
                             : quote(list->dump(-1, ' ', true)));
       }
+    }
+  }
+
+  // What every model of a class begins with, whatever its blocks are.
+  void first_tensor() {
+    constexpr auto kFirst =
+        std::to_array<std::pair<std::string_view, std::string_view>>({
+            {"UNet2DModel", "conv_in.weight"},
+            {"UNet2DConditionModel", "conv_in.weight"},
+            {"AutoencoderKL", "decoder.conv_in.weight"},
+            {"AutoencoderTiny", "decoder.layers.0.weight"},
+        });
+    for (auto [kind, tensor] : kFirst) {
+      const auto& stored = component_.tensors;
+      if (class_is(kind) && !stored.empty() && !stored.contains(tensor)) {
+        findings_.push_back(make_finding(
+            "component.tensor-missing",
+            fmt::format("{}: {}", component_.folder.string(), tensor),
+            fmt::format("a tensor that every {} has", component_.class_name),
+            "none"));
+      }
+    }
+  }
+
+  // Of each half: as many widths as numbers of blocks. What is left out has
+  // four.
+  void tiny_vae() {
+    constexpr size_t kUsual = 4;
+    for (std::string_view half : {"encoder", "decoder"}) {
+      auto blocks = fmt::format("num_{}_blocks", half);
+      auto widths = fmt::format("{}_block_out_channels", half);
+      hold_list(widths, 1);
+      hold_list(blocks, 0);
+      const auto* list = find(blocks);
+      const auto* beside = find(widths);
+      auto count = list == nullptr ? kUsual : list->size();
+      auto wanted = beside == nullptr ? kUsual : beside->size();
+      if (count != wanted) {
+        add(blocks,
+            fmt::format("{} numbers, one for each of {}", wanted, widths),
+            list == nullptr ? fmt::format("none, which means {}", count)
+                            : quote(list->dump(-1, ' ', true)));
+      }
+    }
+    constexpr auto kWays = std::to_array<std::string_view>(
+        {"nearest", "nearest-exact", "bilinear", "bicubic", "area"});
+    const auto* way = find("upsample_fn");
+    bool known =
+        way == nullptr ||
+        (way->is_string() &&
+         std::ranges::find(kWays, way->get<std::string>()) != kWays.end());
+    if (!known) {
+      add("upsample_fn",
+          fmt::format("{}", fmt::join(kWays, ", ")),
+          quote(way->dump(-1, ' ', true)));
+    }
+    number("latent_magnitude", true);
+    number("latent_shift", false);
+    number("upsampling_scaling_factor", true);
+  }
+
+  void hold_list(std::string_view field, int64_t least) {
+    const auto* list = find(field);
+    auto fits = [&](const Json& one) {
+      return one.is_number_integer() && one.get<int64_t>() >= least;
+    };
+    bool sound = list == nullptr || (list->is_array() && !list->empty() &&
+                                     std::ranges::all_of(*list, fits));
+    if (!sound) {
+      add(field,
+          fmt::format("a list of whole numbers, {} or more", least),
+          quote(list->dump(-1, ' ', true)));
+    }
+  }
+
+  void number(std::string_view field, bool above_zero) {
+    const auto* value = find(field);
+    bool sound =
+        value == nullptr ||
+        (value->is_number() && (!above_zero || value->get<double>() > 0));
+    if (!sound) {
+      add(field,
+          above_zero ? "a number above 0" : "a number",
+          quote(value->dump(-1, ' ', true)));
     }
   }
 
@@ -276,19 +371,68 @@ class Values {
     }
   }
 
+  // A list is looked up by block, and may be longer.
+  void depths() {
+    const auto* depth = find("transformer_layers_per_block");
+    const auto* widths = find("block_out_channels");
+    size_t count = widths == nullptr ? 4 : widths->size();
+    if (depth != nullptr && depth->is_array() && depth->size() < count) {
+      add("transformer_layers_per_block",
+          fmt::format("one number, or {}", count),
+          quote(depth->dump(-1, ' ', true)));
+    }
+  }
+
+  void added_times() {
+    const auto* kind = find("addition_embed_type");
+    const auto* width = find("addition_time_embed_dim");
+    if (kind != nullptr && *kind == "text_time" &&
+        !component_.size("addition_time_embed_dim")) {
+      add("addition_time_embed_dim",
+          "a whole number above 0, since addition_embed_type is text_time",
+          width == nullptr ? "none" : quote(width->dump(-1, ' ', true)));
+    }
+  }
+
+  void norm_of_heads() {
+    constexpr auto kNorms =
+        std::to_array<std::string_view>({"layer_norm",
+                                         "fp32_layer_norm",
+                                         "layer_norm_across_heads",
+                                         "rms_norm",
+                                         "rms_norm_across_heads",
+                                         "l2"});
+    const auto* norm = find("qk_norm");
+    bool known =
+        norm == nullptr || norm->is_null() ||
+        (norm->is_string() &&
+         std::ranges::find(kNorms, norm->get<std::string>()) != kNorms.end());
+    if (!known) {
+      add("qk_norm",
+          fmt::format("none, or {}", fmt::join(kNorms, ", ")),
+          quote(norm->dump(-1, ' ', true)));
+    }
+  }
+
+  // Left out they are FLUX.1's own.
   void axes() {
-    auto axes = numbers("axes_dims_rope");
-    auto width = component_.size("attention_head_dim");
+    const auto* stated = find("axes_dims_rope");
+    auto axes = stated == nullptr ? std::vector<int64_t>{16, 56, 56}
+                                  : numbers("axes_dims_rope");
+    auto width = find("attention_head_dim") == nullptr
+                     ? std::optional<int64_t>(128)
+                     : component_.size("attention_head_dim");
     int64_t sum = 0;
     for (auto axis : axes) {
       sum += axis;
     }
     bool odd = std::ranges::any_of(axes, [](int64_t n) { return n % 2 != 0; });
-    if (!axes.empty() && width && (sum != *width || axes.size() != 3 || odd)) {
+    if (width && (sum != *width || axes.size() != 3 || odd)) {
       add("axes_dims_rope",
           fmt::format("three even numbers, together attention_head_dim, {}",
                       *width),
-          quote(find("axes_dims_rope")->dump()));
+          stated == nullptr ? "none, which means [16, 56, 56]"
+                            : quote(stated->dump(-1, ' ', true)));
     }
   }
 

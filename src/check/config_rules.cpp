@@ -315,6 +315,23 @@ void rotation(Fields& fields, const ModelReport& report) {
   }
 }
 
+// Left out it is 1536 in transformers, and null here: only a null says that
+// queries are not compressed.
+void query_rank(Fields& fields, const ModelFiles& model) {
+  auto type = fields.text("model_type");
+  bool plain = std::ranges::any_of(model.tensors, [](const auto& tensor) {
+    return tensor.name.ends_with(".self_attn.q_proj.weight");
+  });
+  if (!model.gguf && plain && model.config.is_object() &&
+      !model.config.contains("q_lora_rank") &&
+      (type == "deepseek_v3" || type == "deepseek_v2")) {
+    fields.add("config.missing-field",
+               "q_lora_rank",
+               "null, as the tensors have q_proj",
+               "none, for which transformers takes 1536");
+  }
+}
+
 // "LlamaForCausalLM" and "LlamaModel" are of one family.
 void class_name(Fields& fields, const ModelFiles& model) {
   const auto* known = arch::architecture_of(model);
@@ -372,6 +389,7 @@ Findings config_fields(const ModelFiles& model,
   attention(fields);
   experts(fields);
   rotation(fields, report);
+  query_rank(fields, model);
   gguf_rotation(fields.findings, model, config);
   return std::move(fields.findings);
 }

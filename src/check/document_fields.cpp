@@ -87,8 +87,34 @@ bool is_list_or_object(const Json& value) {
   return value.is_array() || value.is_object();
 }
 
-bool is_flag_or_words(const Json& value) {
-  return value.is_boolean() || is_words(value);
+// Gemma's: of all tokens, or of those of pictures.
+bool is_direction(const Json& value) {
+  return value.is_boolean() || value == "all" || value == "vision";
+}
+
+// transformers 5 declares these as floats, and takes no 0 for 0.0.
+bool is_float(const Json& value) {
+  return value.is_number_float() && value.get<double>() >= 0;
+}
+
+bool is_share(const Json& value) {
+  return value.is_number() && value.get<double>() >= 0 &&
+         value.get<double>() <= 1;
+}
+
+// One for all, or one a layer; a switch of it is none.
+bool is_dropout(const Json& value) {
+  return value.is_boolean() ||
+         (value.is_array() ? std::ranges::all_of(value, is_share)
+                           : is_share(value));
+}
+
+// One layer in so many; EXAONE writes a period as "LLLG".
+bool is_pattern(const Json& value) {
+  return value.is_string()
+             ? is_words(value) && value.get<std::string>().find_first_not_of(
+                                      "LG") == std::string::npos
+             : is_whole(value);
 }
 
 // A token as text, or as transformers writes an AddedToken.
@@ -104,7 +130,13 @@ struct ValueKind {
 
 constexpr ValueKind kIsWords{"a text that is not empty", is_words};
 constexpr ValueKind kIsFlag{"true or false", is_flag};
-constexpr ValueKind kIsFlagOrWords{"true, false or a text", is_flag_or_words};
+constexpr ValueKind kIsDirection{"true, false, all or vision", is_direction};
+constexpr ValueKind kIsFloat{"a number with a point (0.0), 0 or more",
+                             is_float};
+constexpr ValueKind kIsShare{"a number from 0 to 1", is_share};
+constexpr ValueKind kIsDropout{"a number from 0 to 1", is_dropout};
+constexpr ValueKind kIsPattern{"a whole number above 0, or a text of L and G",
+                               is_pattern};
 constexpr ValueKind kIsObject{"an object", is_object};
 constexpr ValueKind kIsList{"a list", is_list};
 constexpr ValueKind kIsAboveZero{"a number above 0", is_above_zero};
@@ -126,6 +158,9 @@ struct KnownField {
 
 constexpr auto kConfigFields = std::to_array<KnownField>({
     {"_class_name", kIsClass},
+    {"_load_in_4bit", kIsFlag},
+    {"_load_in_8bit", kIsFlag},
+    {"_sliding_window_pattern", kIsPattern},
     {"act_fn", kIsWords},
     {"activation_function", kIsWords},
     {"activation_scheme", kIsWords},
@@ -133,8 +168,10 @@ constexpr auto kConfigFields = std::to_array<KnownField>({
     {"architectures", kIsTexts},
     {"attention_bias", kIsFlag},
     {"attention_heads", kIsSize},
+    {"attn_logit_softcapping", kIsFloat},
     {"beta_fast", kIsAboveZero},
     {"beta_slow", kIsAboveZero},
+    {"bits", kIsAboveZero},
     {"bnb_4bit_compute_dtype", kIsWords},
     {"bnb_4bit_quant_storage", kIsWords},
     {"bnb_4bit_quant_type", kIsWords},
@@ -142,25 +179,33 @@ constexpr auto kConfigFields = std::to_array<KnownField>({
     {"bos_token_id", kIsId},
     {"config_groups", kIsObject},
     {"cross_attention_layers", kIsList},
+    {"damp_percent", kIsShare},
     {"decoder_start_token_id", kIsId},
     {"desc_act", kIsFlag},
     {"dtype", kIsType},
     {"dual_attention_layers", kIsList},
     {"eos_token_id", kIsId},
+    {"final_logit_softcapping", kIsFloat},
     {"force_upcast", kIsFlag},
+    {"format", kIsWords},
+    {"group_0", kIsObject},
     {"head_dim", kIsSize},
     {"hidden_act", kIsWords},
     {"hidden_activation", kIsWords},
     {"hidden_size", kIsSize},
     {"high_freq_factor", kIsAboveZero},
+    {"ignore", kIsTexts},
+    {"include_prompt", kIsFlag},
     {"intermediate_size", kIsSize},
     {"interpolation_scale", kIsAboveZero},
     {"is_decoder", kIsFlag},
     {"is_encoder_decoder", kIsFlag},
     {"layer_norm_eps", kIsAboveZero},
+    {"layer_scale_init_value", kIsFloat},
+    {"llm_int8_enable_fp32_cpu_offload", kIsFlag},
     {"llm_int8_has_fp16_weight", kIsFlag},
     {"llm_int8_skip_modules", kIsTexts},
-    {"llm_int8_threshold", kIsZeroOrMore},
+    {"llm_int8_threshold", kIsFloat},
     {"load_in_4bit", kIsFlag},
     {"load_in_8bit", kIsFlag},
     {"low_freq_factor", kIsAboveZero},
@@ -168,11 +213,14 @@ constexpr auto kConfigFields = std::to_array<KnownField>({
     {"max_window_layers", kIsCount},
     {"mlp_bias", kIsFlag},
     {"model_type", kIsWords},
+    {"module_input_name", kIsWords},
+    {"module_output_name", kIsWords},
     {"modules_to_not_convert", kIsTexts},
     {"mrope_interleaved", kIsFlag},
     {"mscale", kIsZeroOrMore},
     {"mscale_all_dim", kIsZeroOrMore},
     {"multimodal_projector_bias", kIsFlag},
+    {"no_rope_layer_interval", kIsSize},
     {"norm_topk_prob", kIsFlag},
     {"num_attention_heads", kIsSize},
     {"num_decoder_layers", kIsSize},
@@ -183,26 +231,32 @@ constexpr auto kConfigFields = std::to_array<KnownField>({
     {"num_nextn_predict_layers", kIsCount},
     {"num_single_layers", kIsCount},
     {"original_max_position_embeddings", kIsSize},
+    {"out_hidden_size", kIsSize},
     {"output_router_logits", kIsFlag},
     {"pad_token_id", kIsId},
     {"projection_dim", kIsCount},
     {"qk_head_dim", kIsSize},
+    {"quant_method", kIsWords},
     {"quantization", kIsObject},
     {"quantization_config", kIsObject},
+    {"quantization_status", kIsWords},
     {"rope_parameters", kIsObject},
     {"rope_scaling", kIsObject},
-    {"router_jitter_noise", kIsZeroOrMore},
+    {"router_jitter_noise", kIsFloat},
     {"scale_attn_weights", kIsFlag},
     {"scale_decoder_outputs", kIsFlag},
+    {"sliding_window_pattern", kIsPattern},
     {"swiglu_alpha", kIsAboveZero},
     {"swiglu_limit", kIsAboveZero},
     {"sym", kIsFlag},
+    {"targets", kIsTexts},
     {"text_config", kIsObject},
     {"tie_word_embeddings", kIsFlag},
     {"tokens_per_second", kIsAboveZero},
     {"torch_dtype", kIsType},
     {"type_vocab_size", kIsCount},
-    {"use_bidirectional_attention", kIsFlagOrWords},
+    {"use_additional_conditions", kIsFlag},
+    {"use_bidirectional_attention", kIsDirection},
     {"use_mask_token", kIsFlag},
     {"use_qk_norm", kIsFlag},
     {"use_sliding_window", kIsFlag},
@@ -221,7 +275,12 @@ constexpr auto kTokenizerFields = std::to_array<KnownField>({
     {"do_lower_case", kIsFlag},
     {"extra_ids", kIsCount},
     {"extra_special_tokens", kIsMany},
+    {"lstrip", kIsFlag},
     {"model_max_length", kIsAboveZero},
+    {"normalized", kIsFlag},
+    {"rstrip", kIsFlag},
+    {"single_word", kIsFlag},
+    {"special", kIsFlag},
     {"strip_accents", kIsFlag},
     {"tokenize_chinese_chars", kIsFlag},
     {"tokenizer_class", kIsWords},
@@ -239,15 +298,21 @@ constexpr auto kGenerationFields = std::to_array<KnownField>({
 
 constexpr auto kProcessorFields = std::to_array<KnownField>({
     {"crop_size", kIsMany},
+    {"data_format", kIsWords},
+    {"default_to_square", kIsFlag},
     {"device", kIsWords},
     {"do_center_crop", kIsFlag},
     {"fps", kIsAboveZero},
+    {"input_data_format", kIsWords},
     {"longest_edge", kIsSize},
     {"max_frames", kIsSize},
     {"max_pixels", kIsSize},
     {"min_pixels", kIsSize},
     {"num_frames", kIsSize},
+    {"processor_class", kIsWords},
+    {"return_metadata", kIsFlag},
     {"shortest_edge", kIsSize},
+    {"video_metadata", kIsMany},
     {"video_sampling", kIsObject},
     {"video_size", kIsObject},
 });
@@ -303,17 +368,21 @@ struct KnownDocument {
   std::string_view file;
   std::string_view id;  ///< empty: that of a config
   std::span<const KnownField> fields;
-  bool tokens = false;  ///< what ends in "_token" is one
+  bool tokens = false;    ///< what ends in "_token" is one
+  bool dropouts = false;  ///< what has "dropout" in its name is a share
 };
 
 constexpr auto kKnownDocuments = std::to_array<KnownDocument>({
-    {"config.json", "", kConfigFields},
+    {"config.json", "", kConfigFields, false, true},
     {"generation_config.json", "generation.invalid-value", kGenerationFields},
     {"tokenizer_config.json",
      "tokenizer.invalid-value",
      kTokenizerFields,
      true},
-    {"special_tokens_map.json", "tokenizer.invalid-value", {}, true},
+    {"special_tokens_map.json",
+     "tokenizer.invalid-value",
+     kTokenizerFields,
+     true},
     {"preprocessor_config.json", "", kProcessorFields},
     {"video_preprocessor_config.json", "", kProcessorFields},
     {"processor_config.json", "", kProcessorFields, true},
@@ -349,6 +418,9 @@ class FieldsWalk {
       if (field.name == name) {
         return &field.kind;
       }
+    }
+    if (document_.dropouts && name.find("dropout") != name.npos) {
+      return &kIsDropout;
     }
     // add_bos_token is a flag.
     bool token = document_.tokens && name.ends_with("_token") &&
@@ -413,8 +485,8 @@ Findings folder_fields(const fs::path& folder, std::string_view config_id) {
           parse_json(read_text(file, kMaxDocumentBytes), file.string());
       std::ranges::move(document_fields(document, file, config_id),
                         std::back_inserter(findings));
-    } catch (const Error&) {
-      continue;
+    } catch (const Error& error) {
+      findings.push_back(error.finding());
     }
   }
   return findings;

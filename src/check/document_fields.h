@@ -24,8 +24,8 @@ std::vector<Finding> document_fields(const Json& document,
                                      const std::filesystem::path& file,
                                      std::string_view config_id);
 
-/** All documents of a folder that are there. One that cannot be read is left
- * to those who need it. */
+/** All documents of a folder that are there, and which of them cannot be
+ * read. */
 std::vector<Finding> folder_fields(const std::filesystem::path& folder,
                                    std::string_view config_id);
 

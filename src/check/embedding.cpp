@@ -8,6 +8,8 @@
 
 #include "assay/check/checkup.h"
 #include "assay/check/document_fields.h"
+#include "assay/check/embedding_rules.h"
+#include "assay/check/language_rules.h"
 #include "assay/check/pipeline.h"
 #include "assay/check/rules.h"
 #include "assay/formats/component_weights.h"
@@ -25,12 +27,7 @@ using rules::Findings;
 constexpr uint64_t kMaxJson = 16u << 20;
 constexpr size_t kMaxModules = 256;
 
-struct Module {
-  std::string kind;  ///< "Pooling": the end of the class's path
-  bool own = true;   ///< a class of sentence-transformers
-  std::string path;  ///< "" or "1_Pooling"
-  fs::path folder;
-};
+using Module = rules::EmbeddingModule;
 
 Json read_json(const fs::path& path) {
   return rules::document_at(path, kMaxJson);
@@ -295,35 +292,6 @@ class Walk {
   Findings findings_;
 };
 
-// What sentence-transformers refuses on loading.
-Findings settings(const fs::path& folder) {
-  Findings findings;
-  auto path = folder / "config_sentence_transformers.json";
-  auto config = read_json(path);
-  if (!config.is_object()) {
-    return findings;
-  }
-  auto prompts = config.value("prompts", Json());
-  auto chosen = text_field(config, "default_prompt_name");
-  if (!chosen.empty() && !(prompts.is_object() && prompts.contains(chosen))) {
-    findings.push_back(make_finding("embedding.invalid-value",
-                                    path.string() + ": default_prompt_name",
-                                    "a name of 'prompts'",
-                                    quote(chosen)));
-  }
-  auto similarity = text_field(config, "similarity_fn_name");
-  constexpr std::array<std::string_view, 6> kSimilarities = {
-      "cosine", "dot", "dot_score", "euclidean", "manhattan", "maxsim"};
-  if (!similarity.empty() &&
-      std::ranges::find(kSimilarities, similarity) == kSimilarities.end()) {
-    findings.push_back(make_finding("embedding.invalid-value",
-                                    path.string() + ": similarity_fn_name",
-                                    "cosine, dot, euclidean or manhattan",
-                                    quote(similarity)));
-  }
-  return findings;
-}
-
 // The model's own and its modules', each once.
 std::set<fs::path> module_folders(const fs::path& folder,
                                   const std::vector<Module>& modules) {
@@ -341,6 +309,8 @@ void look_at_encoder(Checkup& checkup, const fs::path& folder) {
     step.detail = fmt::format("{} tensors", model->tensors.size());
     auto findings = model->findings;
     std::ranges::move(rules::mlx_types(*model), std::back_inserter(findings));
+    std::ranges::move(rules::stored_types(*model, model->config),
+                      std::back_inserter(findings));
     return findings;
   });
   if (!model) {
@@ -362,7 +332,10 @@ void look_at_encoder(Checkup& checkup, const fs::path& folder) {
     checkup.step("tokenizer", [&](CheckStep& step) {
       step.detail = fmt::format(
           "{}, {} ids", facts.tokenizer.type, facts.tokenizer.vocabulary);
-      return rules::tokenizer(*model, facts);
+      auto findings = rules::tokenizer(*model, facts);
+      std::ranges::move(rules::token_names(*model),
+                        std::back_inserter(findings));
+      return findings;
     });
   }
   if (!checkup.options().headers_only) {
@@ -383,6 +356,8 @@ void check_embedding(Checkup& checkup) {
     modules = read_modules(checkup.path());
     Walk walk(checkup.path(), modules);
     auto findings = walk.look();
+    std::ranges::move(rules::embedding_features(modules),
+                      std::back_inserter(findings));
     step.detail = fmt::format("{} modules", modules.size());
     if (walk.width()) {
       step.detail += fmt::format(", vectors of {}", *walk.width());
@@ -390,7 +365,7 @@ void check_embedding(Checkup& checkup) {
     return findings;
   });
   checkup.step("settings", [&](CheckStep&) {
-    auto findings = settings(checkup.path());
+    auto findings = rules::embedding_settings(checkup.path(), modules);
     for (const auto& folder : module_folders(checkup.path(), modules)) {
       rules::add_fields(
           findings, rules::folder_fields(folder, "embedding.invalid-value"));

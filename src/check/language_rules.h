@@ -61,6 +61,10 @@ Findings stored_types(const ModelFiles& model, const Json& config);
  * documents, and tokenizer.json against those beside it. */
 Findings text_documents(const ModelFiles& model, const Json& config);
 
+/** Of these only what an encoder of texts needs too: tokens that documents
+ * name against those that tokenizer.json has. */
+Findings token_names(const ModelFiles& model);
+
 /** What only the loaded tokenizer tells: a BOS written twice, markers of the
  * template that it does not know. */
 Findings spoken_tokens(const ModelFiles& model,

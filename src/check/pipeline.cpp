@@ -333,6 +333,12 @@ Pipeline open_component(const fs::path& folder) {
   return pipeline;
 }
 
+bool has_unread_weights(const Pipeline& pipeline) {
+  return std::ranges::any_of(pipeline.findings, [](const Finding& finding) {
+    return finding.id == "model.not-read";
+  });
+}
+
 std::vector<Finding> component_classes(const Pipeline& pipeline) {
   std::vector<Finding> findings;
   for (auto name : needed_components(pipeline.class_name)) {
@@ -377,6 +383,9 @@ void check_pipeline(Checkup& checkup) {
   });
   if (!pipeline) {
     return;
+  }
+  if (rules::has_unread_weights(*pipeline)) {
+    checkup.leave_undecided();
   }
   checkup.step("shapes", [&](CheckStep&) {
     auto findings = rules::component_configs(pipeline->components);

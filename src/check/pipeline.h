@@ -50,6 +50,10 @@ Pipeline open_pipeline(const std::filesystem::path& path);
  * scheduler_config.json), as a pipeline of that component alone. */
 Pipeline open_component(const std::filesystem::path& folder);
 
+/** A component's only weights are of a format that is not read: whether they
+ * fit its config cannot be told. */
+bool has_unread_weights(const Pipeline& pipeline);
+
 /** A component's class in the index against the one in its own config, and
  * the components that the pipeline's class needs. */
 std::vector<Finding> component_classes(const Pipeline& pipeline);

@@ -124,6 +124,30 @@ void hold_entry(Findings& findings,
   }
 }
 
+// An encoder of Stable Diffusion 3 may be null and must have a line.
+void hold_lines(Findings& findings,
+                const Pipeline& pipeline,
+                const fs::path& file,
+                const Json& index) {
+  if (!pipeline.class_name.starts_with("StableDiffusion3")) {
+    return;
+  }
+  for (const auto* name : {"text_encoder",
+                           "text_encoder_2",
+                           "text_encoder_3",
+                           "tokenizer",
+                           "tokenizer_2",
+                           "tokenizer_3"}) {
+    if (!index.contains(name)) {
+      findings.push_back(
+          make_finding("pipeline.component-absent",
+                       fmt::format("{}: {}", file.string(), name),
+                       "a line, [null, null] where it is left out",
+                       "none"));
+    }
+  }
+}
+
 Vocabulary vocabulary_in(const fs::path& folder) {
   auto whole = document_in(folder / "tokenizer.json");
   if (whole.is_object()) {
@@ -220,6 +244,7 @@ std::vector<Finding> pipeline_documents(const Pipeline& pipeline) {
       hold_entry(findings, pipeline, file, name, entry);
     }
   }
+  hold_lines(findings, pipeline, file, index);
   const auto& kind = pipeline.class_name;
   if (kind.empty() || kind.ends_with("Model") || kind.ends_with("Scheduler")) {
     malformed_index(

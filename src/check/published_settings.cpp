@@ -14,8 +14,8 @@
 // Settings that no tensor shows and that decide what comes out: what the
 // published models of a family have, and what diffusers takes where a config
 // is silent. Families by their own configs: Stable Diffusion 1.x, 2.x, XL, 3,
-// 3.5, FLUX.1, PixArt alpha and sigma; defaults by diffusers 0.42 and
-// transformers 5.23.
+// 3.5, FLUX.1, PixArt alpha and sigma, the four TAESD; defaults by diffusers
+// 0.42 and transformers 5.23.
 namespace assay::rules {
 namespace {
 
@@ -68,6 +68,11 @@ constexpr auto kParts = std::to_array<Setting>({
     {"UNet2DCond", "addition_embed_type", R"([null, "text_time"])", "null"},
     {"AutoencoderKL", "act_fn", R"(["silu"])", R"("silu")"},
     {"AutoencoderKL", "force_upcast", "[false, true]", "true"},
+    {"AutoencoderTiny", "act_fn", R"(["relu"])", R"("relu")"},
+    {"AutoencoderTiny", "upsample_fn", R"(["nearest"])", R"("nearest")"},
+    {"AutoencoderTiny", "upsampling_scaling_factor", "[2]", "2"},
+    {"AutoencoderTiny", "latent_magnitude", "[3]", "3"},
+    {"AutoencoderTiny", "latent_shift", "[0.5]", "0.5"},
     {"CLIPText", "layer_norm_eps", "[1e-5]", "1e-5"},
     {"T5Encoder", "feed_forward_proj", R"(["gated-gelu"])", R"("relu")"},
     {"T5Encoder", "dense_act_fn", R"(["gelu_new"])", R"("gelu_new")"},
@@ -93,6 +98,7 @@ constexpr auto kNoise = std::to_array<Setting>({
     {"", "interpolation_type", R"(["linear"])", R"("linear")"},
     {"", "timestep_type", R"(["discrete"])", R"("discrete")"},
     {"", "use_flow_sigmas", "[false]", "false"},
+    {"DPMSolver", "lambda_min_clipped", "[null]", "null"},  // -Infinity
     {"", "predict_x0", "[true]", "true"},
     {"", "sigma_min", "[null]", "null"},
     {"", "sigma_max", "[null]", "null"},
@@ -336,6 +342,19 @@ void noise(Findings& findings,
   hold_all(findings, scheduler, kChoices, "scheduler.other-choice");
 }
 
+// PixArt's, of alpha and sigma alike.
+void plain_noise(Findings& findings, const Component& scheduler) {
+  if (!is_scheduler_of_diffusers(scheduler.class_name) ||
+      scheduler.class_name.starts_with("FlowMatch") ||
+      scheduler.class_name.starts_with("LCM")) {
+    return;
+  }
+  hold_all(findings, scheduler, kNoise);
+  hold(findings, scheduler, "beta_schedule", Json::array({"linear"}), "linear");
+  without_signal(findings, scheduler);
+  hold_all(findings, scheduler, kChoices, "scheduler.other-choice");
+}
+
 void flow(Findings& findings,
           const Pipeline& pipeline,
           const Component& scheduler) {
@@ -409,7 +428,9 @@ void published_heads(Findings& findings, const Component& component) {
 std::vector<Finding> lone_settings(const Component& component) {
   Findings findings;
   // UNets and transformers by themselves may be of any kind of model.
-  if (component.config.is_object() && component.class_name == "AutoencoderKL") {
+  bool vae = component.class_name == "AutoencoderKL" ||
+             component.class_name == "AutoencoderTiny";
+  if (component.config.is_object() && vae) {
     hold_all(findings, component, kParts);
     published_heads(findings, component);
   }
@@ -440,7 +461,9 @@ std::vector<Finding> published_settings(const Pipeline& pipeline) {
   }
   if (diffuses(pipeline)) {
     noise(findings, pipeline, *scheduler);
-  } else if (!pipeline.class_name.starts_with("PixArt")) {
+  } else if (pipeline.class_name.starts_with("PixArt")) {
+    plain_noise(findings, *scheduler);
+  } else {
     flow(findings, pipeline, *scheduler);
   }
   return findings;

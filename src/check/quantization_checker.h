@@ -79,6 +79,11 @@ class QuantizationChecker {
   /** Where nothing of the method is stored at all. */
   void hold_use(const std::string& expected);
 
+  /** By name, of the architecture's tree; none where it is not known. */
+  const std::map<std::string, Shape>& declared_shapes() const {
+    return declared_;
+  }
+
   const ModelFiles& model() const { return model_; }
   const Json& block() const { return block_; }
   const std::string& where() const { return where_; }
@@ -101,11 +106,16 @@ class QuantizationChecker {
   size_t count_ = 0;
 };
 
+/** Layers, biases and the head that the tree has against those stored. */
+std::vector<Finding> foreign_modules(const ModelFiles& model,
+                                     const arch::Tree& tree);
+
 // One function a method; each goes over all its modules.
 void check_gptq(QuantizationChecker& checker);
 void check_awq(QuantizationChecker& checker);
 void check_bitsandbytes(QuantizationChecker& checker);
 void check_compressed(QuantizationChecker& checker);
+void check_compressed_targets(QuantizationChecker& checker);
 void check_fp8(QuantizationChecker& checker);
 void check_mxfp4(QuantizationChecker& checker);
 

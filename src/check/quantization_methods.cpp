@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstring>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "assay/check/quantization_checker.h"
 
@@ -14,8 +16,13 @@ namespace assay::rules {
 using namespace fields;
 namespace {
 
-std::optional<QuantizedPacking> claimed_packing(const Json& block) {
+// AWQ's own is 4 bits; a GPTQ block without the number is refused.
+std::optional<QuantizedPacking> claimed_packing(const Json& block,
+                                                bool is_awq) {
   auto bits = integer(block, "bits");
+  if (is_awq && member(block, "bits") == nullptr) {
+    bits = 4;
+  }
   auto group = integer(block, "group_size");
   if (!bits) {
     return std::nullopt;
@@ -72,7 +79,7 @@ QuantizedModule look_at_gptq(QuantizationChecker& checker,
 void check_rows(QuantizationChecker& checker, bool is_awq) {
   size_t other = 0, all = 0;
   checker.hold_modules(".qweight",
-                       claimed_packing(checker.block()),
+                       claimed_packing(checker.block(), is_awq),
                        [&](const std::string& path, const TensorInfo& packed) {
                          bool packs_out = is_awq;
                          auto module =
@@ -96,15 +103,83 @@ void check_rows(QuantizationChecker& checker, bool is_awq) {
 
 void check_gptq(QuantizationChecker& checker) {
   check_rows(checker, false);
+  if (checker.found() && !checker.block().empty() &&
+      member(checker.block(), "bits") == nullptr) {
+    checker.findings.push_back(make_finding(
+        "config.missing-field",
+        checker.where() + ".bits",
+        fmt::format("{}, which the stored shapes mean", checker.found()->bits),
+        "none"));
+  }
 }
 
 void check_awq(QuantizationChecker& checker) {
   check_rows(checker, true);
+  constexpr auto kLayouts =
+      std::to_array<std::string_view>({"gemm", "gemv", "gemv_fast", "llm-awq"});
+  for (const auto* field : {"version", "format"}) {
+    auto layout = text(checker.block(), field);
+    bool known = std::ranges::any_of(kLayouts, [&](auto one) {
+      return std::ranges::equal(layout, one, [](unsigned char a, char b) {
+        return std::tolower(a) == b;
+      });
+    });
+    const auto* value = member(checker.block(), field);
+    if (value != nullptr && !known) {
+      checker.findings.push_back(
+          make_finding("config.invalid-value",
+                       fmt::format("{}.{}", checker.where(), field),
+                       fmt::format("{}", fmt::join(kLayouts, ", ")),
+                       shown(*value)));
+    }
+  }
 }
+
+namespace {
+
+// What bitsandbytes' settings must be for weights that are stored packed.
+void bitsandbytes_settings(QuantizationChecker& checker, bool stored_four) {
+  const auto& block = checker.block();
+  auto add = [&](const char* id, const char* field, std::string expected) {
+    const auto* value = member(block, field);
+    checker.findings.push_back(
+        make_finding(id,
+                     fmt::format("{}.{}", checker.where(), field),
+                     std::move(expected),
+                     value == nullptr ? "none" : shown(*value)));
+  };
+  const auto* own = stored_four ? "load_in_4bit" : "load_in_8bit";
+  const auto* other = stored_four ? "load_in_8bit" : "load_in_4bit";
+  if (!truth(block, own)) {
+    add("quantization.wrong-bits", own, "true, as the tensors are stored");
+  }
+  if (truth(block, other)) {
+    add("quantization.wrong-bits", other, "false, as the tensors are stored");
+  }
+  if (!stored_four && truth(block, "llm_int8_has_fp16_weight")) {
+    add("config.contradiction",
+        "llm_int8_has_fp16_weight",
+        "false: the weights are stored in int8");
+  }
+  constexpr auto kTypes = std::to_array<std::string_view>(
+      {"float16", "bfloat16", "float32", "float64", "int8", "uint8"});
+  for (const auto* field :
+       {"bnb_4bit_compute_dtype", "bnb_4bit_quant_storage"}) {
+    auto type = text(block, field);
+    auto plain = std::string_view(type);
+    plain.remove_prefix(plain.starts_with("torch.") ? 6 : 0);
+    if (!type.empty() && std::ranges::find(kTypes, plain) == kTypes.end()) {
+      add("config.invalid-value",
+          field,
+          fmt::format("{}", fmt::join(kTypes, ", ")));
+    }
+  }
+}
+
+}  // namespace
 
 void check_bitsandbytes(QuantizationChecker& checker) {
   const auto& block = checker.block();
-  bool four = truth(block, "load_in_4bit") || truth(block, "_load_in_4bit");
   size_t fours = 0, eights = 0;
   std::string kind;
   for (const auto& tensor : checker.model().tensors) {
@@ -121,13 +196,8 @@ void check_bitsandbytes(QuantizationChecker& checker) {
     return;
   }
   bool stored_four = fours >= eights;
-  if (stored_four != four) {
-    checker.findings.push_back(
-        make_finding("quantization.wrong-bits",
-                     checker.where(),
-                     stored_four ? "load_in_4bit, as the tensors are stored"
-                                 : "load_in_8bit, as the tensors are stored",
-                     four ? "load_in_4bit" : "load_in_8bit"));
+  if (!block.empty()) {
+    bitsandbytes_settings(checker, stored_four);
   }
   auto claimed = text(block, "bnb_4bit_quant_type");
   if (stored_four && !claimed.empty() && !kind.empty() && claimed != kind) {
@@ -271,9 +341,18 @@ void check_compressed(QuantizationChecker& checker) {
   if (scaled == 0) {
     checker.hold_use(fmt::format("weights with .weight_scale ({})", format));
   }
+  check_compressed_targets(checker);
 }
 
 void check_fp8(QuantizationChecker& checker) {
+  const auto* scheme = member(checker.block(), "activation_scheme");
+  if (scheme != nullptr && *scheme != "dynamic" && *scheme != "static") {
+    checker.findings.push_back(
+        make_finding("config.invalid-value",
+                     checker.where() + ".activation_scheme",
+                     "dynamic or static",
+                     shown(*scheme)));
+  }
   Shape size;
   if (const auto* block = member(checker.block(), "weight_block_size");
       block != nullptr && block->is_array() && block->size() == 2 &&

@@ -157,6 +157,10 @@ std::optional<ForeignQuantization> foreign_quantization(
   }
   if (method != nullptr && method->check != nullptr) {
     method->check(checker);
+    if (!method->loadable && tree != nullptr) {
+      std::ranges::move(foreign_modules(model, *tree),
+                        std::back_inserter(checker.findings));
+    }
   }
   result.loadable = method != nullptr && method->loadable;
   result.description = describe(method, name, checker.found());

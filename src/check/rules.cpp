@@ -241,6 +241,17 @@ void two_blocks(Findings& findings,
       differs.empty() ? "more in one of them" : differs + " differs"));
 }
 
+// MLX writes its block twice, and mlx-lm reads the second as another
+// quantizer's, as transformers does.
+bool lacks_own_block(const Json& config) {
+  auto second =
+      config.is_object() ? config.value("quantization_config", Json()) : Json();
+  return second.is_object() && !second.contains("quant_method") &&
+         config.value("quantization", Json()).is_null() &&
+         second.value("load_in_4bit", Json()) != true &&
+         second.value("load_in_8bit", Json()) != true;
+}
+
 // What stands beside codes, by mode: scales in floating point and biases, or
 // scales in bytes alone.
 void parts_of_mode(Findings& findings, const Declared& declared) {
@@ -305,6 +316,12 @@ Findings quantization(const arch::Tree& tree,
   undeclared_blocks(findings, tree, declared, where);
   if (!findings.empty()) {
     return shorten(std::move(findings));
+  }
+  if (lacks_own_block(tree.config)) {
+    return {make_finding("quantization.undeclared",
+                         where,
+                         "quant_method, or MLX's own block as quantization",
+                         "quantization_config without quant_method")};
   }
   auto block = quantization_config(tree.config, where);
   bool any = std::ranges::any_of(declared.matches, [](const Match& match) {

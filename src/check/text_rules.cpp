@@ -55,6 +55,25 @@ class Documents {
       : model_(model), config_(config) {}
 
   Findings look() {
+    names_of_tokens();
+    ends();
+    other_roles();
+    unnamed();
+    for (const auto& [document, file] :
+         {std::pair(&config_, "config.json"),
+          std::pair(&model_.generation_config, "generation_config.json")}) {
+      id_values(*document, file);
+    }
+    return shorten(std::move(findings_));
+  }
+
+  Findings look_at_names() {
+    names_of_tokens();
+    return shorten(std::move(findings_));
+  }
+
+ private:
+  void names_of_tokens() {
     if (!model_.tokenizer_json.empty()) {
       auto text = read_text(model_.tokenizer_json, uint64_t{256} << 20);
       auto document = parse_json(text, model_.tokenizer_json.string());
@@ -69,19 +88,9 @@ class Documents {
       beside();
       post_processor(document);
     }
-    ends();
-    other_roles();
-    unnamed();
     own_tokens();
-    for (const auto& [document, file] :
-         {std::pair(&config_, "config.json"),
-          std::pair(&model_.generation_config, "generation_config.json")}) {
-      id_values(*document, file);
-    }
-    return shorten(std::move(findings_));
   }
 
- private:
   void add(const char* id,
            const char* file,
            std::string_view field,
@@ -396,6 +405,10 @@ constexpr std::array<std::string_view, 10> kMarkers = {"<|im_start|>",
 Findings text_documents(const ModelFiles& model, const Json& config) {
   return model.container != Container::gguf ? Documents(model, config).look()
                                             : Findings{};
+}
+
+Findings token_names(const ModelFiles& model) {
+  return Documents(model, model.config).look_at_names();
 }
 
 Findings spoken_tokens(const ModelFiles& model,

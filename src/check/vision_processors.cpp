@@ -207,6 +207,7 @@ class ProcessorsLook {
       return;
     }
     if (type == "idefics3" || type == "smolvlm") {
+      sampling(part);
       equal(part, "max_image_size", parts_.vision, "image_size");
       if (!part.states("size")) {
         add("config.missing-field",
@@ -235,6 +236,22 @@ class ProcessorsLook {
     }
     if (type == "llava_next") {
       same(part, "image_grid_pinpoints", parts_.whole, "image_grid_pinpoints");
+    }
+  }
+
+  // SmolVLM's class looks both up.
+  void sampling(const ConfigPart& part) {
+    const auto* settings = member(part.stored, "video_sampling");
+    if (settings == nullptr || !settings->is_object()) {
+      return;
+    }
+    for (const auto* name : {"fps", "max_frames"}) {
+      if (member(*settings, name) == nullptr) {
+        add("config.missing-field",
+            part,
+            fmt::format("video_sampling.{}", name),
+            "how many frames are taken");
+      }
     }
   }
 

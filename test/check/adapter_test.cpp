@@ -400,3 +400,12 @@ TEST_CASE("an adapter that was never trained") {
   CHECK(adapter_has(checked(copy.path), "adapter.untrained"));
   is_sound(copy.path);  // headers do not show it
 }
+
+TEST_CASE("PEFT adapts no bias beside DoRA") {
+  SoundCopy bias("peft-dora");
+  bias.set("adapter_config.json", "lora_bias", true);
+  names(bias, "adapter.invalid-value");
+  SoundCopy plain("peft-lora");
+  plain.set("adapter_config.json", "lora_bias", true);
+  is_sound(plain.path);
+}

@@ -240,6 +240,16 @@ TEST_CASE("tensors: quantization that is undeclared, wrong or unused") {
   auto sound = headers(copy.path);
   CAPTURE(all_of(sound));
   CHECK(sound.verdict == Verdict::sound);
+  copy.edit_config([](Json& config) {  // MLX writes it twice
+    config["quantization_config"] = config["quantization"];
+  });
+  CHECK(headers(copy.path).verdict == Verdict::sound);
+  copy.edit_config([](Json& config) { config.erase("quantization"); });
+  CHECK(has(headers(copy.path), "quantization.undeclared"));
+  copy.edit_config([](Json& config) {
+    config["quantization"] = config["quantization_config"];
+    config.erase("quantization_config");
+  });
   copy.edit_config([](Json& config) { config["quantization"]["bits"] = 8; });
   CHECK(has(headers(copy.path), "shape.mismatch"));
   copy.edit_config([](Json& config) { config["quantization"]["bits"] = 7; });
@@ -505,6 +515,15 @@ TEST_CASE("config: what a class has whoever trained the model") {
   Sound latent("deepseek_v3");
   latent.edit_config([](Json& config) { config["head_dim"] = 16; });
   CHECK(has(headers(latent.path), "config.contradiction"));
+  Sound plain("deepseek_v3-plain");
+  CHECK(!has(headers(plain.path), "config.missing-field"));
+  plain.edit_config([](Json& config) { config.erase("q_lora_rank"); });
+  CHECK(has(headers(plain.path), "config.missing-field"));
+  Sound untied("gpt2");
+  CHECK(!has(headers(untied.path), "head.missing"));
+  untied.edit_config(
+      [](Json& config) { config["tie_word_embeddings"] = false; });
+  CHECK(has(headers(untied.path), "head.missing"));
   Sound window("mistral");
   window.edit_config([](Json& config) { config["sliding_window"] = 1; });
   CHECK(has(headers(window.path), "config.invalid-value"));

@@ -91,3 +91,45 @@ TEST_CASE("settings that no scheduler takes") {
   nameless.erase("scheduler_config.json", "_class_name");
   names(nameless, "component.no-class");
 }
+
+TEST_CASE("a tiny VAE's layers are those of its config") {
+  const auto* file = "config.json";
+  struct Case {
+    const char* field;
+    Json value;
+    const char* id;
+  };
+  for (const auto& one : {
+           Case{"latent_channels", 8, "component.shape-mismatch"},
+           Case{"encoder_block_out_channels",
+                {16, 8},
+                "component.shape-mismatch"},
+           Case{"num_decoder_blocks", {2, 1}, "component.tensor-missing"},
+           Case{"num_encoder_blocks", {1, 0}, "component.tensor-unexpected"},
+           Case{"num_encoder_blocks", {1, 1, 1}, "component.invalid-value"},
+           Case{"decoder_block_out_channels", "8", "component.invalid-value"},
+           Case{"upsample_fn", "trilinear", "component.invalid-value"},
+           Case{"upsampling_scaling_factor", 0, "component.invalid-value"},
+           Case{"upsampling_scaling_factor", 4, "pipeline.unpublished-value"},
+           Case{"latent_magnitude", 6, "pipeline.unpublished-value"},
+           Case{"latent_shift", "half", "component.invalid-value"},
+       }) {
+    CAPTURE(one.field);
+    SoundCopy copy("vae-tiny");
+    copy.set(file, one.field, one.value);
+    names(copy, one.id);
+  }
+  SoundCopy silent("vae-tiny");  // the class has four stages
+  silent.erase(file, "num_encoder_blocks");
+  names(silent, "component.invalid-value");
+  silent.erase(file, "encoder_block_out_channels");
+  names(silent, "component.tensor-missing");
+}
+
+TEST_CASE("a class without its first tensor is another") {
+  for (const auto* name : {"vae", "vae-tiny"}) {
+    SoundCopy copy(name);
+    copy.set("config.json", "_class_name", "UNet2DModel");
+    names(copy, "component.tensor-missing");
+  }
+}

@@ -133,6 +133,41 @@ TEST_CASE("spellings that libraries write are of the right kind") {
   CHECK(!is_wrong("weights.json", {{"dtype", 7}}));
 }
 
+// Each of the first stops a library, each of the second is in published files.
+TEST_CASE("fields with values of a narrower kind") {
+  const auto* config = "config.json";
+  CHECK(is_wrong(config, {{"router_jitter_noise", 0}}));
+  CHECK(!is_wrong(config, {{"router_jitter_noise", 0.0}}));
+  CHECK(is_wrong(config, {{"final_logit_softcapping", 30}}));
+  CHECK(!is_wrong(config, {{"final_logit_softcapping", 30.0}}));
+  CHECK(is_wrong(config, {{"projection_dropout", 2}}));
+  CHECK(is_wrong(config, {{"attention_dropout", "many"}}));
+  CHECK(!is_wrong(config, {{"attention_dropout", 0}}));
+  CHECK(!is_wrong(config, {{"classifier_dropout", nullptr}}));
+  CHECK(is_wrong(config, {{"sliding_window_pattern", "many"}}));
+  CHECK(!is_wrong(config, {{"sliding_window_pattern", "LLLG"}}));
+  CHECK(!is_wrong(config, {{"sliding_window_pattern", 6}}));
+  CHECK(is_wrong(config, {{"use_bidirectional_attention", "yes"}}));
+  CHECK(!is_wrong(config, {{"use_bidirectional_attention", "vision"}}));
+  auto quantized = [](const char* field, const Json& value) {
+    return Json{{"quantization_config", {{field, value}}}};
+  };
+  CHECK(is_wrong(config, quantized("quant_method", "")));
+  CHECK(is_wrong(config, quantized("ignore", "lm_head")));
+  CHECK(!is_wrong(config, quantized("ignore", Json::array({"lm_head"}))));
+  CHECK(is_wrong(config, quantized("damp_percent", 2)));
+  CHECK(!is_wrong(config, quantized("bits", 4.65)));  // EXL2's
+  const auto* map = "special_tokens_map.json";
+  CHECK(is_wrong(map, {{"eos_token", {{"content", "</s>"}, {"lstrip", "y"}}}}));
+  CHECK(!is_wrong(map,
+                  {{"eos_token", {{"content", "</s>"}, {"lstrip", false}}}}));
+  const auto* video = "video_preprocessor_config.json";
+  CHECK(is_wrong(video, {{"video_metadata", 1}}));
+  CHECK(is_wrong(video, {{"data_format", 1}}));
+  CHECK(!is_wrong(video, {{"data_format", "channels_first"}}));
+  CHECK(!is_wrong(video, {{"input_data_format", nullptr}}));
+}
+
 TEST_CASE("the index of a pipeline: libraries, classes and settings") {
   struct Entry {
     const char *model, *field;

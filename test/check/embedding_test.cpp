@@ -116,3 +116,122 @@ TEST_CASE("modules whose weights are PyTorch's") {
   copy.set("config.json", "vocab_size", 1000);
   names(copy, "component.shape-mismatch");
 }
+
+namespace {
+
+const std::string kEncoder = "sentence_bert_config.json";
+const std::string kWhole = "config_sentence_transformers.json";
+
+/** One entry of modality_config, for texts. */
+Json for_texts(const Json& method, const Json& output) {
+  return {{"text", {{"method", method}, {"method_output_name", output}}}};
+}
+
+}  // namespace
+
+TEST_CASE("modules hand values on by name") {
+  SoundCopy encoder(kName);
+  encoder.set(kEncoder, "module_output_name", "tokens");
+  names(encoder, "embedding.feature-absent");  // Pooling reads another
+  SoundCopy input(kName);
+  input.set("2_Normalize/config.json", "module_input_name", "vector");
+  names(input, "embedding.feature-absent");
+  SoundCopy output(kName);
+  output.set("2_Normalize/config.json", "module_output_name", "vector");
+  names(output, "embedding.feature-unread");
+  SoundCopy renamed(kName);  // both ends of a name
+  fs::create_directory(renamed.path / "3_Normalize");
+  write_text(renamed.path / "3_Normalize/config.json",
+             R"({"module_input_name": "vector",
+                 "module_output_name": "sentence_embedding"})");
+  renamed.set("2_Normalize/config.json", "module_output_name", "vector");
+  list(renamed, {"", "1_Pooling", "2_Normalize", "3_Normalize"});
+  is_sound(renamed.path);
+}
+
+TEST_CASE("an encoder's modalities: what is called, and what is taken of it") {
+  struct Modality {
+    Json value;
+    bool sound;
+  };
+  for (const auto& one : {
+           Modality{for_texts("forward", "pooler_output"), true},
+           Modality{for_texts("forward", Json::array({"hidden_states", -2})),
+                    true},
+           Modality{for_texts("get_text_features", nullptr), true},
+           Modality{for_texts("", "last_hidden_state"), false},
+           Modality{for_texts("encode", "last_hidden_state"), false},
+           Modality{for_texts("forward", "last_hidden"), false},
+           Modality{{{"text", {{"method", "forward"}}}}, false},
+           Modality{{{"text", 7}}, false},
+           Modality{Json::object(), false},
+       }) {
+    CAPTURE(to_text(one.value));
+    SoundCopy copy(kName);
+    copy.set(kEncoder, "modality_config", one.value);
+    one.sound ? is_sound(copy.path) : names(copy, "embedding.invalid-value");
+  }
+  SoundCopy nameless(kName);
+  nameless.erase(kEncoder, "module_output_name");
+  names(nameless, "embedding.invalid-value");
+  SoundCopy older(kName);  // before there were modalities
+  write_text(older.path / kEncoder, R"({"max_seq_length": 32})");
+  is_sound(older.path);
+  SoundCopy own(kName);  // code of its own has methods of its own
+  own.set("config.json", "auto_map", {{"AutoModel", "modeling.Encoder"}});
+  own.set(kEncoder, "modality_config", for_texts("encode", "vectors"));
+  is_sound(own.path);
+}
+
+TEST_CASE("what sentence-transformers stops at when it loads a folder") {
+  struct Setting {
+    std::string file;
+    const char* field;
+    Json value;
+  };
+  for (const auto& one : {
+           Setting{kEncoder, "transformer_task", "embedding"},
+           Setting{kWhole, "model_type", "Embedding"},
+           Setting{kWhole, "prompts", {{"query", 7}}},
+           Setting{kWhole, "__version__", 7},
+           Setting{kWhole, "__version__", {{"sentence_transformers", ""}}},
+           Setting{kWhole, "__version__", {{"sentence_transformers", "x"}}},
+           Setting{"config.json", "add_cross_attention", true},
+           Setting{kPooling, "include_prompt", "yes"},
+           Setting{"config.json", "model_type", nullptr},
+           Setting{"config.json", "model_type", "gemma2"},
+           Setting{"config.json", "hidden_act", "relu"},
+       }) {
+    CAPTURE(one.field);
+    SoundCopy copy(kName);
+    copy.set(one.file, one.field, one.value);
+    auto report = headers(copy.path);
+    CAPTURE(all_of(report));
+    CHECK(report.verdict == Verdict::findings);
+  }
+  SoundCopy older(kName);
+  older.erase(kWhole, "model_type");
+  older.erase(kWhole, "__version__");
+  is_sound(older.path);
+}
+
+TEST_CASE("an encoder of texts looks both ways") {
+  SoundCopy causal(kName);
+  causal.set("config.json", "is_decoder", true);
+  names(causal, "embedding.causal-encoder");
+  SoundCopy silent(kName);
+  silent.erase("config.json", "is_decoder");
+  is_sound(silent.path);
+}
+
+TEST_CASE("an encoder's tokens and token types are those of its files") {
+  for (const auto* role : {"cls_token", "sep_token", "mask_token"}) {
+    CAPTURE(role);
+    SoundCopy copy(kName);
+    copy.set("tokenizer_config.json", role, "<of another model>");
+    names(copy, "special-token.unknown");
+  }
+  SoundCopy types(kName);
+  types.set("config.json", "type_vocab_size", 0);
+  names(types, "component.shape-mismatch");
+}

@@ -170,8 +170,10 @@ TEST_CASE("PyTorch's files of a component that are no sound weights") {
   auto unet = foreign.path / "unet";
   fs::rename(unet / "diffusion_pytorch_model.safetensors",
              unet / "diffusion_flax_model.msgpack");
-  CHECK(all_of(headers(foreign.path)).find("model.not-read") !=
-        std::string::npos);
+  auto unread = headers(foreign.path);
+  CHECK(all_of(unread).find("model.not-read") != std::string::npos);
+  CHECK(unread.verdict == Verdict::undecided);
+  CHECK(headers(unet).verdict == Verdict::undecided);
 }
 
 TEST_CASE("shards of a component against their index") {
@@ -239,4 +241,63 @@ TEST_CASE("the index of a component's shards") {
         std::string::npos);
   with(nullptr);
   names(copy, "index.no-metadata");
+}
+
+TEST_CASE("components that cannot be built, or not as the tensors are") {
+  struct Case {
+    const char *model, *file, *field;
+    Json value;  ///< null: left out
+    const char* id;
+  };
+  for (const auto& one : {
+           Case{"pixart",
+                "transformer/config.json",
+                "caption_channels",
+                nullptr,
+                "component.tensor-unexpected"},
+           Case{"pixart",
+                "scheduler/scheduler_config.json",
+                "beta_schedule",
+                "squaredcos_cap_v2",
+                "pipeline.unpublished-value"},
+           Case{"flux",
+                "transformer/config.json",
+                "axes_dims_rope",
+                nullptr,
+                "component.invalid-value"},
+           Case{"flux",
+                "text_encoder_2/config.json",
+                "is_decoder",
+                true,
+                "component.invalid-value"},
+           Case{"sd3",
+                "transformer/config.json",
+                "qk_norm",
+                1,
+                "component.invalid-value"},
+           Case{"sd3",
+                "model_index.json",
+                "text_encoder_3",
+                nullptr,
+                "pipeline.component-absent"},
+           Case{"sdxl",
+                "unet/config.json",
+                "addition_time_embed_dim",
+                0,
+                "component.invalid-value"},
+           Case{"sdxl",
+                "unet/config.json",
+                "transformer_layers_per_block",
+                {1},
+                "component.invalid-value"},
+       }) {
+    CAPTURE(one.field);
+    SoundCopy copy(one.model);
+    if (std::string_view(one.file).starts_with("scheduler")) {
+      copy.rid_of_infinities(one.file);
+    }
+    one.value.is_null() ? copy.erase(one.file, one.field)
+                        : copy.set(one.file, one.field, one.value);
+    names(copy, one.id);
+  }
 }

@@ -699,3 +699,15 @@ TEST_CASE("a rotation of another kind, on a shape that nobody published") {
     return one.id == "config.unknown-size" && one.severity == Severity::note;
   }));
 }
+
+TEST_CASE("SmolVLM's videos: both bounds of the frames are looked up") {
+  for (const auto* name : {"fps", "max_frames"}) {
+    CAPTURE(name);
+    SoundCopy copy("smolvlm");
+    auto file = copy.path / "processor_config.json";
+    auto document = parse_json(read_text(file), "processor_config.json");
+    REQUIRE(document["video_processor"]["video_sampling"].erase(name) == 1);
+    write_text(file, to_text(document));
+    names(copy, "config.missing-field");
+  }
+}

@@ -20,6 +20,7 @@ struct Config {
   int vocab, width, heads, layers, positions, inner;
   float eps;
   nn::Activation activation;
+  bool tied;
 };
 
 Config read(const ConfigReader& config) {
@@ -32,6 +33,7 @@ Config read(const ConfigReader& config) {
   c.inner = config.find("n_inner") != nullptr ? config.dimension("n_inner")
                                               : 4 * c.width;
   c.eps = config.real("layer_norm_epsilon");
+  c.tied = tied_embeddings(config);
   c.activation = nn::activation_from_name(config.text("activation_function"),
                                           config.where());
   for (const char* flag : {"scale_attn_by_inverse_layer_idx",
@@ -144,6 +146,11 @@ class Gpt2 : public nn::LanguageModel {
           {.gguf = gguf.c_str(), .hf = hf.c_str()});
     }
     add("model.ln_f", norm_, {.gguf = "output_norm", .hf = "ln_f"});
+    if (!c.tied) {
+      head_.emplace(
+          c.width, c.vocab, nn::LinearOptions{.role = nn::Role::head});
+      add("lm_head", *head_, {.gguf = "output"});
+    }
   }
 
   array hidden(const array& ids, nn::KVCaches* caches) const override {
@@ -164,7 +171,7 @@ class Gpt2 : public nn::LanguageModel {
   }
 
   array logits(const array& hidden) const override {
-    return embedding_.as_linear(hidden);
+    return head_ ? (*head_)(hidden) : embedding_.as_linear(hidden);
   }
 
   std::vector<nn::CacheShape> cache_shapes() const override {
@@ -180,6 +187,7 @@ class Gpt2 : public nn::LanguageModel {
   nn::Embedding embedding_, positions_;
   std::vector<std::unique_ptr<Gpt2Block>> blocks_;
   nn::LayerNorm norm_;
+  std::optional<nn::Linear> head_;
 };
 
 std::unique_ptr<nn::LanguageModel> build_gpt2(const ConfigReader& config) {

@@ -58,6 +58,27 @@ constexpr std::array kCheckpointsEntries = {
                    "The file was cut, merged by names, or saved with a filter.",
                    "Take the checkpoint from its source again."},
     CatalogueEntry{
+        "embedding.causal-encoder",
+        warning,
+        "An encoder of texts is set to be a decoder",
+        "The config was edited, or is that of a language model: each token "
+        "sees only those before it, and the vectors are others.",
+        "Set is_decoder to false, unless the model was trained so."},
+    CatalogueEntry{
+        "embedding.feature-absent",
+        error,
+        "A module reads what no module before it makes",
+        "A name was mistyped, or a module was left out or moved: the first "
+        "text ends in an error, or the step is left out without a word.",
+        "Let module_input_name and module_output_name follow each other, as "
+        "in the original model."},
+    CatalogueEntry{
+        "embedding.feature-unread",
+        warning,
+        "What a module makes is never read",
+        "A name was mistyped: the module's work has no effect on the vectors.",
+        "Let the last module make sentence_embedding."},
+    CatalogueEntry{
         "embedding.foreign-code",
         note,
         "A module is code of the model's own",

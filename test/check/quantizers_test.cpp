@@ -1,0 +1,180 @@
+// Weights in other quantizers' forms: the tree's modules, and the blocks of
+// their configs.
+
+#include "sound_copy.h"
+
+using namespace assay;
+using namespace assay::testing;
+
+namespace {
+
+bool found_in(const CheckReport& report, std::string_view id) {
+  return std::ranges::any_of(report.findings,
+                             [&](const auto& one) { return one.id == id; });
+}
+
+}  // namespace
+
+TEST_CASE("other quantizers' weights: the modules of the config") {
+  struct Case {
+    const char* field;
+    Json value;
+    const char* id;
+  };
+  for (const auto* name : {"llama-gptq",
+                           "llama-awq",
+                           "llama-bnb-4bit",
+                           "llama-bnb-8bit",
+                           "llama-compressed"}) {
+    CAPTURE(name);
+    auto before = headers(sound(name));
+    CAPTURE(all_of(before));
+    CHECK(!found_in(before, "tensor.missing"));
+    CHECK(!found_in(before, "tensor.unexpected"));
+    for (const auto& one : {Case{"num_hidden_layers", 3, "tensor.missing"},
+                            Case{"num_hidden_layers", 1, "tensor.unexpected"},
+                            Case{"attention_bias", true, "tensor.missing"},
+                            Case{"mlp_bias", true, "tensor.missing"}}) {
+      CAPTURE(one.field);
+      SoundCopy copy(name);
+      copy.set("config.json", one.field, one.value);
+      auto report = headers(copy.path);
+      CAPTURE(all_of(report));
+      CHECK(found_in(report, one.id));
+    }
+  }
+}
+
+namespace {
+
+template <class Edit>
+CheckReport with_block(const SoundCopy& copy, Edit&& edit) {
+  auto file = copy.path / "config.json";
+  auto config = parse_json(read_text(file), "config.json");
+  edit(config["quantization_config"]);
+  write_text(file, to_text(config));
+  return headers(copy.path);
+}
+
+}  // namespace
+
+TEST_CASE("bitsandbytes: settings for weights that are packed already") {
+  struct Case {
+    const char *name, *field;
+    Json value;
+    const char* id;
+  };
+  for (const auto& one : {
+           Case{"llama-bnb-4bit",
+                "load_in_4bit",
+                nullptr,
+                "quantization.wrong-bits"},
+           Case{"llama-bnb-4bit",
+                "load_in_8bit",
+                true,
+                "quantization.wrong-bits"},
+           Case{"llama-bnb-4bit",
+                "bnb_4bit_compute_dtype",
+                "half",
+                "config.invalid-value"},
+           Case{"llama-bnb-8bit",
+                "bnb_4bit_quant_storage",
+                "int4",
+                "config.invalid-value"},
+           Case{"llama-bnb-8bit",
+                "llm_int8_has_fp16_weight",
+                true,
+                "config.contradiction"},
+           Case{"llama-bnb-8bit",
+                "llm_int8_threshold",
+                0,
+                "config.invalid-value"},
+       }) {
+    CAPTURE(one.field);
+    SoundCopy copy(one.name);
+    CHECK(!found_in(headers(copy.path), one.id));
+    auto report = with_block(
+        copy, [&](Json& settings) { settings[one.field] = one.value; });
+    CAPTURE(all_of(report));
+    CHECK(found_in(report, one.id));
+  }
+  SoundCopy private_one(
+      "llama-bnb-4bit");  // transformers writes it, reads it not
+  auto report = with_block(private_one, [](Json& settings) {
+    settings.erase("_load_in_4bit");
+    settings["bnb_4bit_compute_dtype"] = "torch.bfloat16";
+  });
+  CAPTURE(all_of(report));
+  CHECK(!found_in(report, "quantization.wrong-bits"));
+  CHECK(!found_in(report, "config.invalid-value"));
+}
+
+TEST_CASE("a GPTQ block needs its bits, an AWQ block a layout that is one") {
+  SoundCopy gptq("llama-gptq");
+  CHECK(!found_in(headers(gptq.path), "config.missing-field"));
+  CHECK(
+      found_in(with_block(gptq, [](Json& settings) { settings.erase("bits"); }),
+               "config.missing-field"));
+  SoundCopy awq("llama-awq");
+  CHECK(
+      !found_in(with_block(awq, [](Json& settings) { settings.erase("bits"); }),
+                "quantization.wrong-bits"));
+  CHECK(!found_in(
+      with_block(awq, [](Json& settings) { settings["version"] = "GEMM"; }),
+      "config.invalid-value"));
+  CHECK(found_in(
+      with_block(awq, [](Json& settings) { settings["version"] = "other"; }),
+      "config.invalid-value"));
+}
+
+TEST_CASE("compressed-tensors: what its block calls quantized is stored so") {
+  struct Case {
+    const char* field;
+    Json value;
+    const char* id;
+  };
+  const std::string name = "llama-compressed";
+  for (const auto& one : {
+           Case{"ignore", Json::array(), "config.contradiction"},
+           Case{"ignore", {"re:.*mlp.*", "lm_head"}, "config.contradiction"},
+           Case{"quantization_status", "initialized", "config.invalid-value"},
+           Case{"quantization_status", nullptr, "config.missing-field"},
+           Case{"config_groups", Json::object(), "config.missing-field"},
+       }) {
+    CAPTURE(one.field);
+    SoundCopy copy(name);
+    CHECK(!found_in(headers(copy.path), one.id));
+    auto report = with_block(
+        copy, [&](Json& settings) { settings[one.field] = one.value; });
+    CAPTURE(all_of(report));
+    CHECK(found_in(report, one.id));
+  }
+  for (const auto& [targets, id] :
+       {std::pair(Json::array(), "config.missing-field"),
+        std::pair(Json::array({"re:.*mlp.*"}), "config.contradiction")}) {
+    SoundCopy copy(name);
+    auto report = with_block(copy, [&](Json& settings) {
+      settings["config_groups"]["group_0"]["targets"] = targets;
+    });
+    CAPTURE(all_of(report));
+    CHECK(found_in(report, id));
+  }
+  SoundCopy patterns(name);  // other spellings of the same
+  auto report = with_block(patterns, [](Json& settings) {
+    settings["ignore"] = {"re:lm_head"};
+    settings["config_groups"]["group_0"]["targets"] = {"re:.*self_attn.*",
+                                                       "re:model[.].*mlp"};
+    settings["quantization_status"] = "frozen";
+  });
+  CAPTURE(all_of(report));
+  CHECK(!found_in(report, "config.contradiction"));
+  CHECK(!found_in(report, "config.invalid-value"));
+}
+
+TEST_CASE("FP8: activations are scaled in one of two ways") {
+  SoundCopy copy("llama-fp8");
+  CHECK(!found_in(headers(copy.path), "config.invalid-value"));
+  auto report = with_block(
+      copy, [](Json& settings) { settings["activation_scheme"] = "other"; });
+  CHECK(found_in(report, "config.invalid-value"));
+}

@@ -32,7 +32,10 @@ std::span<const Option> common_options() {
       Option{.name = "--float32",
              .help = "the CPU's products in float32 throughout; activations "
                      "are 16-bit integers otherwise, where weights are 2, 4 "
-                     "or 8 bits wide"}};
+                     "or 8 bits wide"},
+      Option{.name = "--int8",
+             .help = "activations that meet 4-bit weights one or a few rows at "
+                     "a time are 8-bit integers: faster and less exact"}};
   return kOptions;
 }
 

@@ -33,6 +33,9 @@ int run_command(const Arguments& arguments) {
     if (int threads = arguments.dimension("--threads"); threads > 0) {
       kernels::set_threads(threads);
     }
+    if (arguments.flag("--int8")) {
+      kernels::set_activations(kernels::Activations::int8);
+    }
     if (arguments.flag("--float32")) {
       kernels::set_activations(kernels::Activations::float32);
     }

@@ -20,6 +20,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <hwy/highway.h>
 
@@ -38,7 +39,6 @@ constexpr int kFieldBits<AffineWords<kBits>> = kBits;
 template <class F>
 constexpr bool kHasIntegers = kFieldBits<F> != 0 && kLanes > 1;
 
-constexpr float kLargest = 32767;
 constexpr int kHalves = 2 * kLanes;  // 16-bit lanes of a vector
 
 // ------------------------------------------------------------ activations
@@ -50,11 +50,11 @@ struct QuantizedGroup {
   float rest;  // what their integers leave of it
 };
 
-inline QuantizedGroup QuantizeGroup(const float* x,
-                                    size_t count,
-                                    int16_t* integers) {
+template <class T>
+QuantizedGroup QuantizeGroup(const float* x, size_t count, T* integers) {
+  constexpr float kLargest = std::numeric_limits<T>::max();
   const DF df;
-  const hn::Rebind<int16_t, DF> d16;
+  const hn::Rebind<T, DF> integer;
   auto largest = hn::Zero(df);
   for (size_t k = 0; k < count; k += kLanes) {
     largest = hn::Max(largest, hn::Abs(hn::LoadU(df, x + k)));
@@ -70,7 +70,7 @@ inline QuantizedGroup QuantizeGroup(const float* x,
   for (size_t k = 0; k < count; k += kLanes) {
     const auto v = hn::LoadU(df, x + k);
     const auto a = hn::NearestInt(hn::Mul(v, factor));
-    hn::StoreU(hn::DemoteTo(d16, a), d16, integers + k);
+    hn::StoreU(hn::DemoteTo(integer, a), integer, integers + k);
     sum = hn::Add(sum, v);
     rest = hn::Add(rest,
                    hn::NegMulAdd(hn::ConvertTo(df, a), hn::Set(df, step), v));
@@ -89,7 +89,8 @@ void PackIntegers(const Matrix& w, const float* x, const IntegerRow& to) {
   const size_t group = static_cast<size_t>(w.group);
   const float middle = static_cast<float>(1 << (w.bits - 1)) - 0.5f;
   int16_t integers[kMostGroup];
-  std::fill(to.values, to.values + PaddedColumns<F>(w), int16_t{0});
+  auto* values = reinterpret_cast<int16_t*>(to.values);
+  std::fill_n(values, PaddedColumns<F>(w), int16_t{0});
   for (size_t g = 0; g < w.groups(); ++g) {
     const auto [step, sum, rest] =
         QuantizeGroup(x + g * group, group, integers);
@@ -98,7 +99,7 @@ void PackIntegers(const Matrix& w, const float* x, const IntegerRow& to) {
     to.rests[g] = middle * rest;
     for (size_t k = 0; k < group; k += kFields) {
       const size_t half = (g * group + k) / kFields;
-      int16_t* out = to.values + half / kHalves * kBlock<F> + half % kHalves;
+      int16_t* out = values + half / kHalves * kBlock<F> + half % kHalves;
       for (size_t j = 0; j < kFields; ++j) {
         out[j * kHalves] = integers[k + j];
       }
@@ -282,6 +283,7 @@ void MultiplyIntegersWith(const Matrix& w,
                           size_t end) {
   constexpr size_t kRows = 4;
   constexpr size_t kScaleRows = 16;  // scales converted at a time
+  const auto* values = reinterpret_cast<const int16_t*>(x.values);
   for (size_t n = begin; n < end; n += kScaleRows) {
     const size_t count = std::min(kScaleRows, end - n);
     const auto scales = ScaleRows(w, n, count, x);
@@ -292,12 +294,12 @@ void MultiplyIntegersWith(const Matrix& w,
                                           Row<F>(w, n + r + 2, 2),
                                           Row<F>(w, n + r + 3, 3)};
       MultiplyIntegerRows<F, kRows, kSpread>(
-          w, rows, scales, r, index, x.values, out + n + r);
+          w, rows, scales, r, index, values, out + n + r);
     }
     for (; r < count; ++r) {
       const uint8_t* const rows[1] = {Row<F>(w, n + r, 0)};
       MultiplyIntegerRows<F, 1, kSpread>(
-          w, rows, scales, r, index, x.values, out + n + r);
+          w, rows, scales, r, index, values, out + n + r);
     }
   }
 }

@@ -19,6 +19,7 @@
 #include <mlx/array.h>
 
 #include "assay/core/quantization.h"
+#include "assay/kernels/matrix.h"
 
 namespace assay::kernels {
 
@@ -62,10 +63,7 @@ bool on_cpu();
  * float32 on the CPU, the weights' own elsewhere. */
 mlx::core::Dtype activation_dtype(mlx::core::Dtype weights);
 
-/** What activations are on the CPU while they meet weights of 2, 4 or 8 bits,
- * one or a few rows at a time. int16: each group of them in 65535 steps of its
- * own; sums come out as near as float32's, about twice as fast. */
-enum class Activations { float32, int16 };
+/** What few rows of activations are on the CPU; int16 unless chosen. */
 void set_activations(Activations activations);
 Activations activations();
 

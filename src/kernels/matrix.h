@@ -11,6 +11,13 @@
 namespace assay::kernels {
 
 enum class Format : uint8_t { f32, f16, bf16, affine, mxfp4, mxfp8, nvfp4 };
+/** What activations are on the CPU while they meet weights of 2, 4 or 8 bits,
+ * one or a few rows at a time; more rows are float32. Each group of them has a
+ * step of its own. int16: 65535 steps; sums come out as near as float32's,
+ * about twice as fast. int8: 255 where weights have 4 bits and the processor
+ * multiplies bytes, else as int16. */
+enum class Activations : uint8_t { float32, int16, int8 };
+
 enum class ScaleType : uint8_t { none, f32, f16, bf16, e8m0, e4m3 };
 
 /** A matrix [rows, columns], rows one after the other. Quantized values lie as
@@ -49,9 +56,10 @@ struct PackedRow {
 };
 
 /** A row of activations as integers: activation = step of its group * value
- * + what is left. Order and padding are those of the weight's kernel. */
+ * + what is left. Order and padding are those of the weight's kernel, and so is
+ * how often the parts of a group stand there. */
 struct IntegerRow {
-  int16_t* values = nullptr;
+  std::byte* values = nullptr;
   float* steps = nullptr;  ///< of each group, and so on
   float* sums = nullptr;   ///< of the activations
   float* rests = nullptr;  ///< of what is left, times the middle weight

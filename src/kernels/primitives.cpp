@@ -162,7 +162,7 @@ void linear_now(const mx::array& x, const Matrix& w, mx::array& out) {
     to += w.rows;
   });
   if (out.size() != 0) {
-    multiply(products, x.strides().back(), activations() == Activations::int16);
+    multiply(products, x.strides().back(), activations());
   }
 }
 
@@ -207,7 +207,7 @@ void gather_linear_now(const mx::array& x,
     }
   }
   if (out.size() != 0) {
-    multiply(products, x.strides().back(), activations() == Activations::int16);
+    multiply(products, x.strides().back(), activations());
   }
 }
 

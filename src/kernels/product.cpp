@@ -159,35 +159,46 @@ void multiply_floats(const Kernels& k,
   });
 }
 
-void multiply_integers(const Kernels& k,
+void multiply_integers(const IntegerKernels& k,
                        std::span<const Product> products,
                        ptrdiff_t stride,
                        const Finish& finish) {
   const Matrix& w = products[0].w;
-  const size_t values = whole_lines(k.padded_columns(w) * sizeof(int16_t));
+  const size_t values = whole_lines(k.value_bytes(w));
   const size_t groups = whole_lines(k.padded_groups(w) * sizeof(float));
   const size_t size = values + 3 * groups;
   auto row_at = [&](std::byte* memory) {
     auto part = [&](size_t i) {
       return reinterpret_cast<float*>(memory + values + i * groups);
     };
-    return IntegerRow{
-        reinterpret_cast<int16_t*>(memory), part(0), part(1), part(2)};
+    return IntegerRow{memory, part(0), part(1), part(2)};
   };
   const PackPlan plan = plan_packing(products);
   std::byte* memory =
       pack_rows(plan, w.columns, size, [&](const float* x, std::byte* to) {
-        k.pack_integers(w, x, stride, row_at(to));
+        k.pack(w, x, stride, row_at(to));
       });
   in_pieces(products, finish, [&](size_t p, size_t begin, size_t end) {
     for (size_t r = 0; r < products[p].rows.size(); ++r) {
-      k.multiply_integers(products[p].w,
-                          row_at(memory + plan.index[p][r] * size),
-                          products[p].rows[r].out,
-                          begin,
-                          end);
+      k.multiply(products[p].w,
+                 row_at(memory + plan.index[p][r] * size),
+                 products[p].rows[r].out,
+                 begin,
+                 end);
     }
   });
+}
+
+// The kernels for few rows whose activations are integers; null: there are
+// none.
+const IntegerKernels* integers_for(const Kernels& k,
+                                   const Matrix& w,
+                                   Activations activations) {
+  if (activations == Activations::int8 && k.bytes.has(w)) {
+    return &k.bytes;
+  }
+  bool some = activations != Activations::float32 && k.halves.has(w);
+  return some ? &k.halves : nullptr;
 }
 
 }  // namespace
@@ -199,7 +210,7 @@ bool meet_alike(const Matrix& a, const Matrix& b) {
 
 void multiply(std::span<const Product> products,
               ptrdiff_t stride,
-              bool integers,
+              Activations activations,
               const Finish& finish) {
   if (products.empty()) {
     return;
@@ -208,8 +219,10 @@ void multiply(std::span<const Product> products,
   bool few = std::ranges::all_of(products, [](const Product& product) {
     return product.rows.size() <= kFewRows;
   });
-  if (integers && few && k.has_integers(products[0].w)) {
-    multiply_integers(k, products, stride, finish);
+  const auto* integers =
+      few ? integers_for(k, products[0].w, activations) : nullptr;
+  if (integers != nullptr) {
+    multiply_integers(*integers, products, stride, finish);
   } else {
     multiply_floats(k, products, stride, finish);
   }

@@ -39,11 +39,10 @@ struct Finish {
  * in order for the other. */
 bool meet_alike(const Matrix& a, const Matrix& b);
 
-/** out = x @ w^T for each product; all weights meet_alike. `integers`: few
- * rows may meet integer weights as 16-bit integers. */
+/** out = x @ w^T for each product; all weights meet_alike. */
 void multiply(std::span<const Product> products,
               ptrdiff_t stride,
-              bool integers,
+              Activations activations,
               const Finish& finish = {});
 
 /** Rows `ids` of w as float32, one after the other. */

@@ -124,7 +124,7 @@ Product product_of(const Matrix& w, const float* x, size_t rows, float* out) {
 }
 
 void multiply_rows(std::span<const Product> products, const Finish& finish) {
-  multiply(products, 1, activations() == Activations::int16, finish);
+  multiply(products, 1, activations(), finish);
 }
 
 mx::array normed(const mx::array& x, const std::optional<Norm>& norm) {

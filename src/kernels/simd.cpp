@@ -13,7 +13,7 @@
 #include <hwy/highway.h>
 
 #include "assay/kernels/attend-inl.h"
-#include "assay/kernels/integer-inl.h"
+#include "assay/kernels/fours-inl.h"
 #include "assay/kernels/simd.h"
 #include "assay/kernels/tile-inl.h"
 
@@ -94,31 +94,42 @@ struct UseMultiplyMany {
     MultiplyMany<F>(w, x, begin, end);
   }
 };
-struct UseHasIntegers {
-  template <class F>
-  static bool Call(const Matrix&) {
-    return kHasIntegers<F>;
-  }
-};
-struct UsePackIntegers {
-  template <class F>
-  static void Call(const Matrix& w, const float* x, const IntegerRow* to) {
-    if constexpr (kHasIntegers<F>) {
-      PackIntegers<F>(w, x, *to);
+template <class T>
+struct UseIntegers {
+  struct Has {
+    template <class F>
+    static bool Call(const Matrix& w) {
+      return IntegerProducts<T, F>::Has(w);
     }
-  }
-};
-struct UseMultiplyIntegers {
-  template <class F>
-  static void Call(const Matrix& w,
-                   const IntegerRow* x,
-                   float* out,
-                   size_t begin,
-                   size_t end) {
-    if constexpr (kHasIntegers<F>) {
-      MultiplyIntegers<F>(w, *x, out, begin, end);
+  };
+  struct ValueBytes {
+    template <class F>
+    static size_t Call(const Matrix& w) {
+      return IntegerProducts<T, F>::ValueBytes(w);
     }
-  }
+  };
+  struct Groups {
+    template <class F>
+    static size_t Call(const Matrix& w) {
+      return IntegerProducts<T, F>::Groups(w);
+    }
+  };
+  struct Pack {
+    template <class F>
+    static void Call(const Matrix& w, const float* x, const IntegerRow* to) {
+      IntegerProducts<T, F>::Pack(w, x, to);
+    }
+  };
+  struct Multiply {
+    template <class F>
+    static void Call(const Matrix& w,
+                     const IntegerRow* x,
+                     float* out,
+                     size_t begin,
+                     size_t end) {
+      IntegerProducts<T, F>::Multiply(w, x, out, begin, end);
+    }
+  };
 };
 struct UseDecode {
   template <class F>
@@ -152,29 +163,47 @@ void CallMultiplyMany(const Matrix& w,
                       size_t end) {
   WithFormat<UseMultiplyMany>(w, x, begin, end);
 }
-bool CallHasIntegers(const Matrix& w) {
-  return WithFormat<UseHasIntegers>(w);
-}
-void CallPackIntegers(const Matrix& w,
-                      const float* x,
-                      ptrdiff_t stride,
-                      const IntegerRow& to) {
-  if (stride != 1) {
-    float* copy = scratch().panel.floats(w.columns);
-    for (size_t k = 0; k < w.columns; ++k) {
-      copy[k] = x[static_cast<ptrdiff_t>(k) * stride];
-    }
-    x = copy;
+
+// x side by side, in this thread's memory if it is not.
+const float* SideBySide(const Matrix& w, const float* x, ptrdiff_t stride) {
+  if (stride == 1) {
+    return x;
   }
-  WithFormat<UsePackIntegers>(w, x, &to);
+  float* copy = scratch().panel.floats(w.columns);
+  for (size_t k = 0; k < w.columns; ++k) {
+    copy[k] = x[static_cast<ptrdiff_t>(k) * stride];
+  }
+  return copy;
 }
-void CallMultiplyIntegers(const Matrix& w,
-                          const IntegerRow& x,
-                          float* out,
-                          size_t begin,
-                          size_t end) {
-  WithFormat<UseMultiplyIntegers>(w, &x, out, begin, end);
-}
+
+template <class T>
+struct CallIntegers {
+  using Use = UseIntegers<T>;
+
+  static bool Has(const Matrix& w) { return WithFormat<typename Use::Has>(w); }
+  static size_t ValueBytes(const Matrix& w) {
+    return WithFormat<typename Use::ValueBytes>(w);
+  }
+  static size_t Groups(const Matrix& w) {
+    return WithFormat<typename Use::Groups>(w);
+  }
+  static void Pack(const Matrix& w,
+                   const float* x,
+                   ptrdiff_t stride,
+                   const IntegerRow& to) {
+    WithFormat<typename Use::Pack>(w, SideBySide(w, x, stride), &to);
+  }
+  static void Multiply(const Matrix& w,
+                       const IntegerRow& x,
+                       float* out,
+                       size_t begin,
+                       size_t end) {
+    WithFormat<typename Use::Multiply>(w, &x, out, begin, end);
+  }
+  static constexpr IntegerKernels kTable{
+      Has, ValueBytes, Groups, Pack, Multiply};
+};
+
 void CallDecode(const Matrix& w, size_t row, float* out) {
   WithFormat<UseDecode>(w, row, out);
 }
@@ -193,10 +222,8 @@ const Kernels* GetKernels() {
                              CallPack,
                              CallMultiplyOne,
                              CallMultiplyMany,
-                             CallHasIntegers,
-                             PaddedGroups,
-                             CallPackIntegers,
-                             CallMultiplyIntegers,
+                             CallIntegers<int16_t>::kTable,
+                             CallIntegers<int8_t>::kTable,
                              CallAttend,
                              CallDecode,
                              QuantizeAffine};

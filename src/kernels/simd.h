@@ -13,6 +13,26 @@
 
 namespace assay::kernels {
 
+/** Products of activations as integers of one width. */
+struct IntegerKernels {
+  /** False where there are none for the weight. */
+  bool (*has)(const Matrix& w);
+  /** Bytes that an IntegerRow's values take. */
+  size_t (*value_bytes)(const Matrix& w);
+  /** Floats that each of its group-wise parts takes. */
+  size_t (*padded_groups)(const Matrix& w);
+  void (*pack)(const Matrix& w,
+               const float* x,
+               ptrdiff_t stride,
+               const IntegerRow& to);
+  /** As Kernels::multiply_one. */
+  void (*multiply)(const Matrix& w,
+                   const IntegerRow& x,
+                   float* out,
+                   size_t begin,
+                   size_t end);
+};
+
 struct Kernels {
   const char* name;  ///< of the instruction set
   size_t lanes;      ///< floats in a vector
@@ -39,21 +59,8 @@ struct Kernels {
                         std::span<const PackedRow> x,
                         size_t begin,
                         size_t end);
-  /** True if there are products with activations as integers. */
-  bool (*has_integers)(const Matrix& w);
-  /** Floats that each of the group-wise parts of an IntegerRow takes; its
-   * values take padded_columns. */
-  size_t (*padded_groups)(const Matrix& w);
-  void (*pack_integers)(const Matrix& w,
-                        const float* x,
-                        ptrdiff_t stride,
-                        const IntegerRow& to);
-  /** As multiply_one. */
-  void (*multiply_integers)(const Matrix& w,
-                            const IntegerRow& x,
-                            float* out,
-                            size_t begin,
-                            size_t end);
+  IntegerKernels halves;  ///< activations in 16 bits
+  IntegerKernels bytes;   ///< in 8 bits
   /** Fills in what becomes of each query of the task. */
   void (*attend)(const AttentionTask& task);
   /** Weight row `row` as float32, in the order of its columns. */

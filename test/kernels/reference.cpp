@@ -9,6 +9,8 @@
 #include <mlx/random.h>
 #include <mlx/transforms.h>
 
+#include "assay/kernels/simd.h"
+
 namespace assay::kernels::test {
 namespace mx = mlx::core;
 namespace {
@@ -146,7 +148,7 @@ std::vector<double> values(const Weight& weight) {
 
 namespace {
 
-// What rounding activations to 16-bit integers may add to the product of one
+// What rounding activations to integers may add to the product of one
 // row of x with each row of the weight: half a step for each activation, times
 // how far the weight's integer is from the middle.
 class IntegerError {
@@ -155,9 +157,12 @@ class IntegerError {
     const auto& [group, bits, mode] = weight.quantization;
     bool integers = weight.scales && mode == "affine" &&
                     (bits == 2 || bits == 4 || bits == 8);
-    if (!integers || activations() != Activations::int16) {
+    if (!integers || activations() == Activations::float32) {
       return;
     }
+    bool bytes = activations() == Activations::int8 &&
+                 kernels().bytes.has({.format = Format::affine, .bits = bits});
+    steps_ = bytes ? 2 * 127 : 2 * 32767;
     group_ = static_cast<size_t>(group);
     const auto scales = values(*weight.scales);
     const auto biases = values(*weight.biases);
@@ -177,13 +182,14 @@ class IntegerError {
         most = std::max(most, std::abs(x[i]));
         distance += distances_[row * columns + i];
       }
-      error += distance * most / 65534;
+      error += distance * most / steps_;
     }
     return error;
   }
 
  private:
   size_t group_ = 0;  // 0: activations stay float32
+  double steps_ = 1;  // from the smallest to the largest
   std::vector<double> distances_;
 };
 

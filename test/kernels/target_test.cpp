@@ -40,9 +40,11 @@ TEST_CASE("every instruction set of this processor gives the same") {
           CAPTURE(width);
           CAPTURE(rows);
           const auto x = random({rows, width}, rows);
-          CHECK(product_error(linear(x, w), x, w) < kTolerance);
-          const ActivationsChoice exact(Activations::float32);
-          CHECK(product_error(linear(x, w), x, w) < kTolerance);
+          for (auto activations :
+               {Activations::int16, Activations::int8, Activations::float32}) {
+            const ActivationsChoice choice(activations);
+            CHECK(product_error(linear(x, w), x, w) < kTolerance);
+          }
         }
         CHECK(mx::allclose(dequantize(w),
                            mx::transpose(linear(mx::eye(width), w)),
@@ -96,7 +98,53 @@ TEST_CASE("groups of integer activations are scaled by themselves") {
                                std::pair(0.0f, 0.0f)}) {
       CAPTURE(first);
       const auto x = scaled(first, last);
-      CHECK(product_error(linear(x, w), x, w) < kTolerance);
+      for (auto activations : {Activations::int16, Activations::int8}) {
+        const ActivationsChoice choice(activations);
+        CHECK(product_error(linear(x, w), x, w) < kTolerance);
+      }
     }
   }
+}
+
+TEST_CASE("scales of every type and group meet the rows of a weight") {
+  const BestTarget restore;
+  for (const auto* set : available_kernels()) {
+    use_kernels(*set);
+    CAPTURE(kernels().name);
+    for (auto type : {mx::float32, mx::float16, mx::bfloat16}) {
+      for (int group : {32, 64, 128}) {
+        CAPTURE(group);
+        for (int groups : {1, 2, 3, 5, 8, 9, 18}) {
+          CAPTURE(groups);
+          const int width = group * groups;
+          const auto w = make_weight(
+              {"", "affine", group, 4, type}, {23, width}, group + groups);
+          const auto x = random({1, width}, groups);
+          for (auto activations : {Activations::int16, Activations::int8}) {
+            const ActivationsChoice choice(activations);
+            CHECK(product_error(linear(x, w), x, w) < kTolerance);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("activations of 8 bits err by what their steps explain") {
+  const auto w = make_weight({"", "affine", 32, 4, mx::float16}, {64, 1536}, 1);
+  const auto x = random({1, 1536}, 2);
+  auto as = [&](Activations activations) {
+    const ActivationsChoice choice(activations);
+    auto y = linear(x, w);
+    y.eval();
+    return y;
+  };
+  const auto exact = as(Activations::float32);
+  auto error = [&](Activations activations) {
+    return (mx::sqrt(mx::mean(mx::square(as(activations) - exact))) /
+            mx::sqrt(mx::mean(mx::square(exact))))
+        .item<float>();
+  };
+  CHECK(error(Activations::int16) < 1e-4f);
+  CHECK(error(Activations::int8) < 1e-2f);
 }

@@ -67,9 +67,21 @@ bool Checkup::run_step(const char* name, const Look& look) {
     step.outcome = CheckStep::Outcome::findings;
   }
   step.findings = findings.size();
-  std::ranges::move(findings, std::back_inserter(report_.findings));
+  for (auto& finding : findings) {
+    if (!is_said(finding)) {
+      report_.findings.push_back(std::move(finding));
+    }
+  }
   report_.steps.push_back(std::move(step));
   return !threw && !wrong;
+}
+
+// A document that cannot be read is met by several steps.
+bool Checkup::is_said(const Finding& finding) const {
+  return std::ranges::any_of(report_.findings, [&](const Finding& one) {
+    return one.id == finding.id && one.where == finding.where &&
+           one.expected == finding.expected && one.actual == finding.actual;
+  });
 }
 
 void Checkup::skip(const char* name, std::string why) {

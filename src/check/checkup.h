@@ -39,6 +39,7 @@ class Checkup {
 
  private:
   bool run_step(const char* name, const Look& look);
+  bool is_said(const Finding& finding) const;
 
   const CheckOptions& options_;
   CheckReport report_;

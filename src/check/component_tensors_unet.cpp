@@ -164,7 +164,8 @@ class UNet {
     return other("attention_type", "default") ||
            other("time_embedding_type", "positional") ||
            other("resnet_time_scale_shift", "default") ||
-           other("mid_block_type", "UNetMidBlock2DCrossAttn") ||
+           (other("mid_block_type", "UNetMidBlock2DCrossAttn") &&
+            other("mid_block_type", "UNetMidBlock2D")) ||
            other("addition_embed_type", "text_time");
   }
 
@@ -272,6 +273,9 @@ class UNet {
     }
     auto width = width_.back();
     blocks().resnet("mid_block.resnets.0", width, width);
+    if (kind == "UNetMidBlock2D") {
+      return;  // of distilled ones
+    }
     attention("mid_block.attentions.0", width_.size() - 1);
     blocks().resnet("mid_block.resnets.1", width, width);
   }

@@ -315,19 +315,16 @@ void rotation(Fields& fields, const ModelReport& report) {
   }
 }
 
-// Left out it is 1536 in transformers, and null here: only a null says that
-// queries are not compressed.
+// Left out it is 1536 in transformers, and null here: only a null says to all
+// that queries are not compressed.
 void query_rank(Fields& fields, const ModelFiles& model) {
   auto type = fields.text("model_type");
-  bool plain = std::ranges::any_of(model.tensors, [](const auto& tensor) {
-    return tensor.name.ends_with(".self_attn.q_proj.weight");
-  });
-  if (!model.gguf && plain && model.config.is_object() &&
-      !model.config.contains("q_lora_rank") &&
-      (type == "deepseek_v3" || type == "deepseek_v2")) {
+  bool latent = type == "deepseek_v3" || type == "deepseek_v2";
+  if (latent && !model.gguf && model.config.is_object() &&
+      !model.config.contains("q_lora_rank")) {
     fields.add("config.missing-field",
                "q_lora_rank",
-               "null, as the tensors have q_proj",
+               "null, or the rank of compressed queries",
                "none, for which transformers takes 1536");
   }
 }

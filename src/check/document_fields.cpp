@@ -357,6 +357,7 @@ constexpr auto kSentenceFields = std::to_array<KnownField>({
     {"do_lower_case", kIsFlag},
     {"max_seq_length", kIsSize},
     {"modality_config", kIsObject},
+    {"model_type", kIsWords},
     {"module_input_name", kIsWords},
     {"module_output_name", kIsWords},
     {"prompts", kIsObject},

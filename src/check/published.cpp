@@ -55,6 +55,8 @@ class PublishedLook {
         std::to_array<std::string_view>({"activation_function",
                                          "hidden_act",
                                          "hidden_activation",
+                                         "swiglu_alpha",
+                                         "swiglu_limit",
                                          "use_bidirectional_attention"});
     for (const auto& entry : published_classes()) {
       if (entry.name == name) {

@@ -107,7 +107,8 @@ class TargetsLook {
     if (groups_ != nullptr && groups_->is_object()) {
       for (const auto& [name, group] : groups_->items()) {
         const auto* targets = member(group, "targets");
-        any = any || member(group, "weights") != nullptr;
+        const auto* weights = member(group, "weights");
+        any = any || (weights != nullptr && weights->is_object());
         if (targets == nullptr || !targets->is_array() || targets->empty()) {
           add("config.missing-field",
               fmt::format("config_groups.{}.targets", name),

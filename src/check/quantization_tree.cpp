@@ -14,16 +14,21 @@
 namespace assay::rules {
 namespace {
 
-constexpr std::string_view kLayers = "model.layers.";
-
-std::optional<int64_t> number_of_layer(std::string_view name) {
-  return name.starts_with(kLayers) ? layer_of(name) : std::nullopt;
+/** What the names of a tree's layers begin with. */
+std::string beginning_of_layers(const arch::Tree& tree) {
+  for (const auto& spec : tree.parameters) {
+    if (auto number = layer_of(spec.name)) {
+      auto mark = fmt::format(".{}.", *number);
+      return spec.name.substr(0, spec.name.find(mark) + 1);
+    }
+  }
+  return "";
 }
 
 class TreeLook {
  public:
   TreeLook(const ModelFiles& model, const arch::Tree& tree)
-      : model_(model), tree_(tree) {
+      : model_(model), tree_(tree), layers_(beginning_of_layers(tree)) {
     for (const auto& tensor : model.tensors) {
       stored_.insert(tensor.name);
     }
@@ -50,6 +55,11 @@ class TreeLook {
         id, std::move(where), std::move(expected), std::move(actual)));
   }
 
+  std::optional<int64_t> number_of_layer(std::string_view name) const {
+    return !layers_.empty() && name.starts_with(layers_) ? layer_of(name)
+                                                         : std::nullopt;
+  }
+
   void layers() {
     std::set<int64_t> declared, stored;
     for (const auto& spec : tree_.parameters) {
@@ -69,7 +79,7 @@ class TreeLook {
     for (auto number : declared) {
       if (!stored.contains(number)) {
         add("tensor.missing",
-            fmt::format("{}{}", kLayers, number),
+            fmt::format("{}{}", layers_, number),
             says,
             "none");
       }
@@ -81,7 +91,7 @@ class TreeLook {
     for (auto number : stored) {
       if (!declared.contains(number) && number >= end) {
         add("tensor.unexpected",
-            fmt::format("{}{}", kLayers, number),
+            fmt::format("{}{}", layers_, number),
             says,
             "tensors of it");
       }
@@ -102,25 +112,43 @@ class TreeLook {
     }
   }
 
+  const nn::ParameterSpec* of_role(nn::Role role) const {
+    auto spec = std::ranges::find_if(
+        tree_.parameters, [&](const auto& one) { return one.role() == role; });
+    return spec == tree_.parameters.end() ? nullptr : &*spec;
+  }
+
   void head() {
-    const std::string path = "lm_head.";
-    auto declared = std::ranges::any_of(tree_.parameters, [](const auto& spec) {
-      return spec.role() == nn::Role::head;
-    });
-    if (declared && !begins(path)) {
-      add("head.missing",
-          path + "weight",
-          "an output head",
-          "none, and tie_word_embeddings false");
+    const auto* head = of_role(nn::Role::head);
+    const auto* embedding = of_role(nn::Role::embedding);
+    if (head != nullptr) {
+      auto path = head->name.substr(0, head->name.rfind('.') + 1);
+      if (!begins(path)) {
+        add("head.missing",
+            head->name,
+            to_string(head->shape()),
+            "none, and tie_word_embeddings false");
+      }
+    } else if (embedding != nullptr) {
+      tied(model_.find(embedding->name));
     }
-    const auto* copy = declared ? nullptr : model_.find(path + "weight");
-    const auto* tied = model_.find("model.embed_tokens.weight");
-    if (copy == nullptr || tied == nullptr || copy->shape != tied->shape) {
+  }
+
+  // A tensor beside a tied embedding that is as large, and no parameter.
+  void tied(const TensorInfo* embedding) {
+    auto copy = std::ranges::find_if(model_.tensors, [&](const auto& tensor) {
+      return embedding != nullptr && tensor.name != embedding->name &&
+             tensor.shape == embedding->shape &&
+             std::ranges::find(
+                 tree_.parameters, tensor.name, &nn::ParameterSpec::name) ==
+                 tree_.parameters.end();
+    });
+    if (copy == model_.tensors.end()) {
       return;
     }
     constexpr size_t kSample = 64 << 10;
     TensorData data(model_);
-    auto a = data.bytes(*tied);
+    auto a = data.bytes(*embedding);
     auto b = data.bytes(*copy);
     bool same =
         a.size() == b.size() &&
@@ -128,12 +156,13 @@ class TreeLook {
     add(same ? "head.tied-copy" : "head.tied-differs",
         copy->name,
         same ? "no output head beside a tied embedding"
-             : "the values of " + tied->name,
+             : "the values of " + embedding->name,
         same ? to_string(copy->shape) : "other values");
   }
 
   const ModelFiles& model_;
   const arch::Tree& tree_;
+  std::string layers_;
   std::set<std::string, std::less<>> stored_;
   Findings findings_;
 };

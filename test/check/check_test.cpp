@@ -512,6 +512,10 @@ TEST_CASE("config: what a class has whoever trained the model") {
     copy.edit_config([&](Json& config) { config[field] = "relu"; });
     CHECK(has(headers(copy.path), "config.unpublished-value"));
   }
+  Sound clamp("gpt_oss");
+  CHECK(!has(headers(clamp.path), "config.unpublished-value"));
+  clamp.edit_config([](Json& config) { config["swiglu_limit"] = 3.5; });
+  CHECK(has(headers(clamp.path), "config.unpublished-value"));
   Sound latent("deepseek_v3");
   latent.edit_config([](Json& config) { config["head_dim"] = 16; });
   CHECK(has(headers(latent.path), "config.contradiction"));

@@ -113,6 +113,25 @@ TEST_CASE("a field is named once, and inside of objects too") {
         }) == 1);
 }
 
+TEST_CASE("a small document that cannot be read is named once") {
+  for (const auto& [model, file] :
+       {std::pair("llama", "generation_config.json"),
+        std::pair("qwen2_vl-v4", "special_tokens_map.json"),
+        std::pair("sd1", "tokenizer/tokenizer_config.json"),
+        std::pair("sd1", "text_encoder/config.json"),
+        std::pair("vae", "config.json"),
+        std::pair("sentence-transformers", "sentence_bert_config.json")}) {
+    CAPTURE(file);
+    SoundCopy copy(model);
+    write_text(copy.path / file, R"({"a": )");
+    auto report = headers(copy.path);
+    CAPTURE(all_of(report));
+    CHECK(std::ranges::count_if(report.findings, [](const auto& one) {
+            return one.id == "json.malformed";
+          }) == 1);
+  }
+}
+
 // Each is in files of published models.
 TEST_CASE("spellings that libraries write are of the right kind") {
   const auto* tokenizer = "tokenizer_config.json";

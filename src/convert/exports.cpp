@@ -114,8 +114,7 @@ std::vector<std::pair<std::string, mx::array>> undo(
 mx::array read_floats(const Job& job, ExportGroup& group, size_t index) {
   const auto& spec = group.rows[index]->spec();
   auto location = *job.reader.locate(spec);
-  auto value =
-      job.reader.read(spec, location, {.keep_quantized = false}).weight.data;
+  auto value = job.reader.read(spec, location, {.keep_quantized = false}).data;
   return adds(*group.sources[index]) ? mx::astype(value, mx::float32) : value;
 }
 

@@ -63,7 +63,7 @@ DType gguf_dtype(const mx::array& x) {
 // A quantized parameter with its parts evaluated and in order.
 kernels::Weight read_quantized(const Job& job, const nn::ParameterSpec& spec) {
   auto location = *job.reader.locate(spec);
-  auto weight = job.reader.read(spec, location).weight;
+  auto weight = job.reader.read(spec, location);
   weight.data = mx::contiguous(weight.data);
   weight.scales = mx::contiguous(*weight.scales);
   std::vector<mx::array> parts = {weight.data, *weight.scales};

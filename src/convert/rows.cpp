@@ -248,7 +248,7 @@ void ParameterRows::map_rows() {
 void ParameterRows::open() {
   if (kind_ == Kind::array) {
     auto stored = reader_->read(*spec_, location_, {.keep_quantized = false});
-    array_ = mx::contiguous(stored.weight.data);
+    array_ = mx::contiguous(stored.data);
     mx::eval(*array_);
     dtype_ = row_dtype(*array_);
     auto* bytes = reinterpret_cast<const std::byte*>(array_->data<uint8_t>());

@@ -136,7 +136,7 @@ class ParameterComparison {
     try {
       auto x = a_.read(a, in_a, {.keep_quantized = false});
       auto y = b_.read(b, in_b, {.keep_quantized = false});
-      auto sums = compare_values(x.weight.data, y.weight.data);
+      auto sums = compare_values(x.data, y.data);
       report_.weights.push_back({.name = a.name,
                                  .stored_a = stored_as(in_a),
                                  .stored_b = stored_as(in_b),

@@ -300,14 +300,14 @@ array WeightReader::values(const TensorInfo& tensor, bool borrow) {
   return result;
 }
 
-Stored WeightReader::read_mlx_quantized(const Location& location) {
+kernels::Weight WeightReader::read_mlx_quantized(const Location& location) {
   auto weight = kernels::Weight{.data = values(*location.tensors.front(), true),
                                 .scales = values(*location.scales, true),
                                 .quantization = *location.quantization};
   if (location.biases != nullptr) {
     weight.biases = values(*location.biases, true);
   }
-  return {std::move(weight), true};
+  return weight;
 }
 
 kernels::Weight WeightReader::read_mxfp4(const Location& location) {
@@ -457,29 +457,26 @@ std::optional<kernels::Weight> WeightReader::read_blocks(
   return weight;
 }
 
-Stored WeightReader::read(const ParameterSpec& spec,
-                          const Location& location,
-                          const ReadOptions& options) {
+kernels::Weight WeightReader::read(const ParameterSpec& spec,
+                                   const Location& location,
+                                   const ReadOptions& options) {
   if (auto findings = check(spec, location); !findings.empty()) {
     throw Error(findings.front());
   }
+  auto as_wanted = [&](kernels::Weight weight) {
+    return options.keep_quantized
+               ? weight
+               : kernels::Weight{.data = kernels::dequantize(weight)};
+  };
   if (location.scales != nullptr) {
-    auto stored = read_mlx_quantized(location);
-    if (!options.keep_quantized) {
-      stored.weight = {.data = kernels::dequantize(stored.weight)};
-    }
-    return stored;
+    return as_wanted(read_mlx_quantized(location));
   }
   if (location.source.encoding == Encoding::mxfp4_blocks) {
-    auto weight = read_mxfp4(location);
-    if (!options.keep_quantized) {
-      weight = {.data = kernels::dequantize(weight)};
-    }
-    return {weight, true};
+    return as_wanted(read_mxfp4(location));
   }
   if (options.keep_quantized) {
     if (auto weight = read_blocks(spec, location)) {
-      return {*weight, true};
+      return *weight;
     }
   }
   bool borrow = location.source.steps.empty();
@@ -488,10 +485,7 @@ Stored WeightReader::read(const ParameterSpec& spec,
     stored.push_back(values(*tensor, borrow));
   }
   auto value = apply_steps(location.source.steps, stored);
-  if (!borrow) {
-    value = mx::contiguous(value);
-  }
-  return {kernels::Weight{.data = value}, true};
+  return {.data = borrow ? value : mx::contiguous(value)};
 }
 
 void WeightReader::release(const Location& location) {
@@ -554,7 +548,7 @@ void load_weights(const std::vector<ParameterSpec>& parameters,
     if (!location) {
       continue;
     }
-    auto weight = reader.read(spec, *location, options).weight;
+    auto weight = reader.read(spec, *location, options);
     if (!activations) {  // the embedding comes first
       activations = kernels::activation_dtype(model_dtype(weight));
     }

@@ -39,14 +39,6 @@ struct ReadOptions {
   bool keep_quantized = true;
 };
 
-/** A parameter's value and how it came about. */
-struct Stored {
-  kernels::Weight weight;
-  /** False if values were rounded or re-encoded on the way (never in silence:
-   * Location and TensorInfo::dtype say from what). */
-  bool exact = true;
-};
-
 class WeightReader {
  public:
   /** `config`: for its quantization block. `model` must outlive the reader and
@@ -63,9 +55,9 @@ class WeightReader {
                              const Location& location) const;
 
   /** Reads it. Throws Error with the first finding of check(). */
-  Stored read(const ParameterSpec& spec,
-              const Location& location,
-              const ReadOptions& options = {});
+  kernels::Weight read(const ParameterSpec& spec,
+                       const Location& location,
+                       const ReadOptions& options = {});
 
   /** Memory that the weight will have if it is rewritten; 0 if it is read as
    * it is. An estimate: scales may need float32. */
@@ -81,7 +73,7 @@ class WeightReader {
 
  private:
   mlx::core::array values(const TensorInfo& tensor, bool borrow);
-  Stored read_mlx_quantized(const Location& location);
+  kernels::Weight read_mlx_quantized(const Location& location);
   bool holds_blocks(const ParameterSpec& spec, const Location& location) const;
   std::optional<kernels::Weight> read_blocks(const ParameterSpec& spec,
                                              const Location& location);

@@ -124,7 +124,7 @@ void Module::collect(const Paths& paths,
       for (auto& source :
            resolve(parameter->hf_sources, paths.hf, segment.hf)) {
         for (auto& name : source.names) {
-          name.insert(0, root);
+          name = name.starts_with('/') ? name.substr(1) : root + name;
         }
         spec.hf.push_back(std::move(source));
       }

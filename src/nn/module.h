@@ -14,7 +14,8 @@ namespace assay::nn {
 
 /** What a child or parameter is called in other formats: a path segment that
  * joins the owner's path by a dot. "" leaves the segment out; a null pointer
- * says "as in MLX". */
+ * says "as in MLX"; in Hugging Face's, "/name" stands beside the root (a head
+ * beside "transformer."). */
 struct Names {
   const char* gguf = nullptr;
   const char* hf = nullptr;

@@ -149,7 +149,7 @@ class Gpt2 : public nn::LanguageModel {
     if (!c.tied) {
       head_.emplace(
           c.width, c.vocab, nn::LinearOptions{.role = nn::Role::head});
-      add("lm_head", *head_, {.gguf = "output"});
+      add("lm_head", *head_, {.gguf = "output", .hf = "/lm_head"});
     }
   }
 

@@ -463,7 +463,7 @@ kernels::Weight WeightReader::read(const ParameterSpec& spec,
   if (auto findings = check(spec, location); !findings.empty()) {
     throw Error(findings.front());
   }
-  auto as_wanted = [&](kernels::Weight weight) {
+  auto as_wanted = [&](const kernels::Weight& weight) {
     return options.keep_quantized
                ? weight
                : kernels::Weight{.data = kernels::dequantize(weight)};

@@ -124,7 +124,11 @@ void Module::collect(const Paths& paths,
       for (auto& source :
            resolve(parameter->hf_sources, paths.hf, segment.hf)) {
         for (auto& name : source.names) {
-          name = name.starts_with('/') ? name.substr(1) : root + name;
+          if (name.starts_with('/')) {
+            name.erase(0, 1);
+          } else {
+            name.insert(0, root);
+          }
         }
         spec.hf.push_back(std::move(source));
       }

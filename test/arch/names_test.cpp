@@ -1,6 +1,5 @@
 // What tensors are called in Hugging Face files where a tree's names differ.
 
-
 #include <filesystem>
 
 #include <doctest/doctest.h>
@@ -12,9 +11,9 @@
 using namespace assay;
 
 TEST_CASE("GPT-2: a head of its own stands beside \"transformer.\"") {
-  auto config = parse_json(
-      read_text(std::filesystem::path(ASSAY_TEST_DIR) / "golden/arch/gpt2/config.json"),
-      "config.json");
+  auto config = parse_json(read_text(std::filesystem::path(ASSAY_TEST_DIR) /
+                                     "golden/arch/gpt2/config.json"),
+                           "config.json");
   auto tied = arch::build_tree(config, "config.json");
   CHECK(tied.parameters.front().hf.front().names.front() ==
         "transformer.wte.weight");

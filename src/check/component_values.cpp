@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <array>
+#include <span>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -113,13 +115,11 @@ class Values {
             quote(value->dump(-1, ' ', true)));
       }
     }
-    for (std::string_view field : {"scaling_factor", "shift_factor"}) {
-      const auto* value = find(field);
-      bool is_factor = value == nullptr || value->is_null() ||
-                       (value->is_number() &&
-                        (field == "shift_factor" || value->get<double>() > 0));
-      if (!is_factor) {
-        add(field, "a number above 0", quote(value->dump(-1, ' ', true)));
+    for (auto [field, above_zero] : {std::pair("scaling_factor", true),
+                                     std::pair("shift_factor", false)}) {
+      if (const auto* value = find(field);
+          value != nullptr && !value->is_null()) {
+        number(field, above_zero);
       }
     }
     for (std::string_view field : {"use_quant_conv",
@@ -209,16 +209,7 @@ class Values {
     }
     constexpr auto kWays = std::to_array<std::string_view>(
         {"nearest", "nearest-exact", "bilinear", "bicubic", "area"});
-    const auto* way = find("upsample_fn");
-    bool known =
-        way == nullptr ||
-        (way->is_string() &&
-         std::ranges::find(kWays, way->get<std::string>()) != kWays.end());
-    if (!known) {
-      add("upsample_fn",
-          fmt::format("{}", fmt::join(kWays, ", ")),
-          quote(way->dump(-1, ' ', true)));
-    }
+    one_of("upsample_fn", kWays);
     number("latent_magnitude", true);
     number("latent_shift", false);
     number("upsampling_scaling_factor", true);
@@ -235,6 +226,21 @@ class Values {
       add(field,
           fmt::format("a list of whole numbers, {} or more", least),
           quote(list->dump(-1, ' ', true)));
+    }
+  }
+
+  void one_of(std::string_view field,
+              std::span<const std::string_view> known,
+              std::string_view or_else = "") {
+    const auto* value = find(field);
+    bool sound =
+        value == nullptr ||
+        (value->is_string() &&
+         std::ranges::find(known, value->get<std::string>()) != known.end());
+    if (!sound) {
+      add(field,
+          fmt::format("{}{}", or_else, fmt::join(known, ", ")),
+          quote(value->dump(-1, ' ', true)));
     }
   }
 
@@ -403,14 +409,8 @@ class Values {
                                          "rms_norm_across_heads",
                                          "l2"});
     const auto* norm = find("qk_norm");
-    bool known =
-        norm == nullptr || norm->is_null() ||
-        (norm->is_string() &&
-         std::ranges::find(kNorms, norm->get<std::string>()) != kNorms.end());
-    if (!known) {
-      add("qk_norm",
-          fmt::format("none, or {}", fmt::join(kNorms, ", ")),
-          quote(norm->dump(-1, ' ', true)));
+    if (norm != nullptr && !norm->is_null()) {
+      one_of("qk_norm", kNorms, "none, or ");
     }
   }
 

@@ -34,8 +34,9 @@ std::span<const Option> common_options() {
                      "are 16-bit integers otherwise, where weights are 2, 4 "
                      "or 8 bits wide"},
       Option{.name = "--int8",
-             .help = "activations that meet 4-bit weights one or a few rows at "
-                     "a time are 8-bit integers: faster and less exact"}};
+             .help =
+                 "activations that meet 4-bit weights one or a few rows at "
+                 "a time are 8-bit integers on x86: faster and less exact"}};
   return kOptions;
 }
 

@@ -27,18 +27,25 @@ int report(const Finding& finding, Output& output) {
   return kFindings;
 }
 
+void choose_activations(const Arguments& arguments) {
+  bool wide = arguments.flag("--float32"), narrow = arguments.flag("--int8");
+  if (wide && narrow) {
+    throw UsageError("one of --float32 and --int8");
+  }
+  if (wide) {
+    kernels::set_activations(kernels::Activations::float32);
+  } else if (narrow) {
+    kernels::set_activations(kernels::Activations::int8);
+  }
+}
+
 int run_command(const Arguments& arguments) {
   auto output = Output(arguments.flag("--json"), arguments.flag("--quiet"));
   try {
     if (int threads = arguments.dimension("--threads"); threads > 0) {
       kernels::set_threads(threads);
     }
-    if (arguments.flag("--int8")) {
-      kernels::set_activations(kernels::Activations::int8);
-    }
-    if (arguments.flag("--float32")) {
-      kernels::set_activations(kernels::Activations::float32);
-    }
+    choose_activations(arguments);
     return arguments.command().run(arguments, output);
   } catch (const Error& error) {
     return report(error.finding(), output);

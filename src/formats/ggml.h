@@ -47,6 +47,7 @@ struct MlxForm {
   int bits;
   int group_size;
   DType scale_type;
+  bool symmetric = false;  ///< each bias is -2^(bits - 1) times its scale
   bool operator==(const MlxForm&) const = default;
 };
 

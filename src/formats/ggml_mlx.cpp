@@ -423,13 +423,15 @@ void require(bool agrees, DType dtype, const char* what) {
 std::optional<MlxForm> mlx_form(DType dtype) {
   switch (dtype) {
     case DType::q4_0:
+      return MlxForm{"affine", 4, 32, DType::f16, true};
     case DType::q4_1:
       return MlxForm{"affine", 4, 32, DType::f16};
     case DType::q5_0:
+      return MlxForm{"affine", 5, 32, DType::f16, true};
     case DType::q5_1:
       return MlxForm{"affine", 5, 32, DType::f16};
     case DType::q8_0:
-      return MlxForm{"affine", 8, 32, DType::f16};
+      return MlxForm{"affine", 8, 32, DType::f16, true};
     case DType::q4_k:
       return MlxForm{"affine", 4, 32, DType::f32};
     case DType::q5_k:

@@ -129,6 +129,7 @@ void describe_quantized(std::string_view operation,
   }
   w.bits = weight.quantization.bits;
   w.group = weight.quantization.group_size;
+  w.symmetric = weight.symmetric;
   const auto stored = static_cast<size_t>(data.shape(-1)) * 32;
   w.columns = stored / static_cast<size_t>(w.bits);
   auto expected = data.shape();

@@ -173,7 +173,7 @@ HWY_INLINE void TurnScales(const FourRows<T>& from,
 
 // The scales of four rows times the steps into `scales`; the result is the
 // part of their products that needs no integers, spread over blocks.
-template <class T, bool kWhole>
+template <class T, bool kWhole, bool kSymmetric>
 HWY_INLINE VF ScaleFour(const FourRows<T>& own_scales,
                         const FourRows<T>& own_biases,
                         size_t groups,
@@ -186,26 +186,32 @@ HWY_INLINE VF ScaleFour(const FourRows<T>& own_scales,
   alignas(64) T b[kFour * kGroupsAtOnce];
   auto some = [&](size_t i, size_t at) {
     const auto scale = LoadScales(s + i);
-    sum = hn::MulAdd(LoadScales(b + i), hn::LoadU(df, x.sums + at), sum);
+    const auto bias = kSymmetric ? scale : LoadScales(b + i);
+    sum = hn::MulAdd(bias, hn::LoadU(df, x.sums + at), sum);
     rest = hn::MulAdd(scale, hn::LoadU(df, x.rests + at), rest);
     hn::Store(hn::Mul(scale, hn::LoadU(df, x.steps + at)), df, scales + at);
   };
   size_t g = 0;
   for (; g + kGroupsAtOnce <= groups; g += kGroupsAtOnce) {
     TurnScales<T, kWhole>(own_scales, g, kGroupsAtOnce, s);
-    TurnScales<T, kWhole>(own_biases, g, kGroupsAtOnce, b);
+    if constexpr (!kSymmetric) {
+      TurnScales<T, kWhole>(own_biases, g, kGroupsAtOnce, b);
+    }
     for (size_t i = 0; i < kFour * kGroupsAtOnce; i += kLanes) {
       some(i, kFour * g + i);
     }
   }
   if (g < groups) {
     TurnScales<T, kWhole>(own_scales, g, groups - g, s);
-    TurnScales<T, kWhole>(own_biases, g, groups - g, b);
+    if constexpr (!kSymmetric) {
+      TurnScales<T, kWhole>(own_biases, g, groups - g, b);
+    }
     for (size_t i = 0; i < kFour * (groups - g); i += kLanes) {
       some(i, kFour * g + i);
     }
   }
-  return hn::Add(sum, rest);
+  return kSymmetric ? hn::MulAdd(sum, hn::Set(df, SymmetricBias(4)), rest)
+                    : hn::Add(sum, rest);
 }
 
 // From once a group to once a unit, from the last on, in place.
@@ -365,7 +371,9 @@ class Fours {
     const FourRows<S> biases{reinterpret_cast<const S*>(w_.biases) + at,
                              stride * groups_};
     const auto rest =
-        ScaleFour<S, kWhole>(scales, biases, groups_, x_, scales_);
+        w_.symmetric
+            ? ScaleFour<S, kWhole, true>(scales, biases, groups_, x_, scales_)
+            : ScaleFour<S, kWhole, false>(scales, biases, groups_, x_, scales_);
     if (shift_ > 0) {
       SpreadScales(groups_, shift_, scales_);
     }

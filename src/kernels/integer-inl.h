@@ -41,6 +41,11 @@ constexpr bool kHasIntegers = kFieldBits<F> != 0 && kLanes > 1;
 
 constexpr int kHalves = 2 * kLanes;  // 16-bit lanes of a vector
 
+// Of a symmetric weight, over its scale.
+constexpr float SymmetricBias(int bits) {
+  return -static_cast<float>(1 << (bits - 1));
+}
+
 // ------------------------------------------------------------ activations
 
 // What a group of activations becomes.
@@ -115,7 +120,7 @@ void PackIntegers(const Matrix& w, const float* x, const IntegerRow& to) {
 // A row's scales times the steps into `scales`, and into `rest` lane by lane
 // the part of its product that needs no integers. `tail` is the mask of the
 // groups that fill no vector; with `kWhole` a vector of them can be read.
-template <class T, bool kWhole>
+template <class T, bool kWhole, bool kSymmetric>
 HWY_INLINE void ScaleRow(const Matrix& w,
                          size_t groups,
                          size_t row,
@@ -136,24 +141,26 @@ HWY_INLINE void ScaleRow(const Matrix& w,
   };
   size_t g = 0;
   for (; g + kLanes <= groups; g += kLanes) {
-    some(g, LoadScales(s + g), LoadScales(b + g));
+    const auto scale = LoadScales(s + g);
+    some(g, scale, kSymmetric ? scale : LoadScales(b + g));
   }
   if (g < groups) {
     if constexpr (kWhole) {
-      some(g,
-           hn::And(tail, LoadScales(s + g)),
-           hn::And(tail, LoadScales(b + g)));
+      const auto scale = hn::And(tail, LoadScales(s + g));
+      some(g, scale, kSymmetric ? scale : hn::And(tail, LoadScales(b + g)));
     } else {
       const size_t n = groups - g;
-      some(g,
-           LoadSome(s + g, n, w.scales_end),
-           LoadSome(b + g, n, w.biases_end));
+      const auto scale = LoadSome(s + g, n, w.scales_end);
+      some(g, scale, kSymmetric ? scale : LoadSome(b + g, n, w.biases_end));
     }
+  }
+  if constexpr (kSymmetric) {
+    sum = hn::Mul(sum, hn::Set(df, SymmetricBias(w.bits)));
   }
   hn::StoreU(hn::Add(sum, rests), df, rest);
 }
 
-template <class T>
+template <class T, bool kSymmetric>
 void ScaleRows(const Matrix& w,
                size_t begin,
                size_t count,
@@ -172,10 +179,23 @@ void ScaleRows(const Matrix& w,
     float* own = to.scales + r * to.stride;
     float* rest = to.biases + r * size_t{kLanes};
     if (whole) {
-      ScaleRow<T, true>(w, groups, begin + r, x, tail, own, rest);
+      ScaleRow<T, true, kSymmetric>(w, groups, begin + r, x, tail, own, rest);
     } else {
-      ScaleRow<T, false>(w, groups, begin + r, x, tail, own, rest);
+      ScaleRow<T, false, kSymmetric>(w, groups, begin + r, x, tail, own, rest);
     }
+  }
+}
+
+template <class T>
+void ScaleRows(const Matrix& w,
+               size_t begin,
+               size_t count,
+               const IntegerRow& x,
+               const RowScales& to) {
+  if (w.symmetric) {
+    ScaleRows<T, true>(w, begin, count, x, to);
+  } else {
+    ScaleRows<T, false>(w, begin, count, x, to);
   }
 }
 

@@ -31,6 +31,9 @@ struct Weight {
   std::optional<mlx::core::array> scales = {};
   std::optional<mlx::core::array> biases = {};  ///< affine only, as scales
   Quantization quantization = {};               ///< meaningful with scales
+  /** Each bias is exactly -2^(bits - 1) times its scale, as in blocks of Q4_0
+   * and Q8_0: a product need not read them. */
+  bool symmetric = false;
 };
 
 /** x [..., in] times the transpose of weight [out, in]: [..., out]. On the CPU

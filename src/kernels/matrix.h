@@ -33,6 +33,7 @@ struct Matrix {
   /// [rows, columns / group] of scale_type
   const std::byte* scales = nullptr;
   const std::byte* biases = nullptr;  ///< affine only, else null
+  bool symmetric = false;             ///< see Weight
   /// Ends of the arrays that the pointers lie in: a vector load may reach into
   /// the next row, never past these.
   const std::byte* data_end = nullptr;

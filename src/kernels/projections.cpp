@@ -42,7 +42,7 @@ struct Projection {
   }
 
   Weight weight(const Arrays& inputs) const {
-    Weight result{part(inputs, 0), {}, {}, quantization};
+    Weight result{part(inputs, 0), {}, {}, quantization, matrix.symmetric};
     if (arrays > 1) {
       result.scales = part(inputs, 1);
     }

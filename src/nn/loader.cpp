@@ -450,7 +450,8 @@ std::optional<kernels::Weight> WeightReader::read_blocks(
   auto weight = kernels::Weight{
       .data = stepped(words),
       .scales = stepped(scales),
-      .quantization = {form.group_size, form.bits, std::string(form.mode)}};
+      .quantization = {form.group_size, form.bits, std::string(form.mode)},
+      .symmetric = form.symmetric};
   if (!biases.empty()) {
     weight.biases = stepped(biases);
   }

@@ -278,6 +278,28 @@ TEST_CASE("blocks rewritten for MLX are what MLX decodes to the same values") {
   }
 }
 
+TEST_CASE("a symmetric form's biases follow from its scales") {
+  int symmetric = 0;
+  for (const auto dtype : kMapped) {
+    const std::string type(name(dtype));
+    CAPTURE(type);
+    const auto form = *ggml::mlx_form(dtype);
+    if (!form.symmetric) {
+      continue;
+    }
+    ++symmetric;
+    const auto result = packed(dtype, form, types().at(type + ".bytes"));
+    const auto scales = as<uint16_t>(result.scales);
+    const auto biases = as<uint16_t>(result.biases);
+    REQUIRE(scales.size() == biases.size());
+    const float middle = static_cast<float>(1 << (form.bits - 1));
+    for (size_t i = 0; i < scales.size(); ++i) {
+      CHECK(half_to_float(biases[i]) == -middle * half_to_float(scales[i]));
+    }
+  }
+  CHECK(symmetric == 3);
+}
+
 TEST_CASE("types without an exact form have none") {
   for (const auto dtype : {DType::q2_k,
                            DType::q3_k,
@@ -293,8 +315,8 @@ TEST_CASE("types without an exact form have none") {
 }
 
 TEST_CASE("a bias beyond float16 asks for float32 scales") {
-  const ggml::MlxForm half{"affine", 8, 32, DType::f16};
-  const ggml::MlxForm single{"affine", 8, 32, DType::f32};
+  const ggml::MlxForm half{"affine", 8, 32, DType::f16, true};
+  const ggml::MlxForm single{"affine", 8, 32, DType::f32, true};
   const auto largest = q8_block(float_to_half(511.75f));  // times 128: 65504
   CHECK(ggml::mlx_form(DType::q8_0, largest) == half);
   const auto beyond = q8_block(float_to_half(512.0f));
@@ -306,7 +328,7 @@ TEST_CASE("a bias beyond float16 asks for float32 scales") {
 }
 
 TEST_CASE("a subnormal scale has its bias in float16") {
-  const ggml::MlxForm half{"affine", 8, 32, DType::f16};
+  const ggml::MlxForm half{"affine", 8, 32, DType::f16, true};
   const auto tiny = q8_block(0x0001);
   CHECK(ggml::mlx_form(DType::q8_0, tiny) == half);
   CHECK(unpacked(half, packed(DType::q8_0, half, tiny)) ==

@@ -130,6 +130,33 @@ TEST_CASE("scales of every type and group meet the rows of a weight") {
   }
 }
 
+TEST_CASE("symmetric weights meet rows as their biases say") {
+  const BestTarget restore;
+  for (const auto* set : available_kernels()) {
+    use_kernels(*set);
+    CAPTURE(kernels().name);
+    for (int bits : {2, 4, 5, 8}) {
+      CAPTURE(bits);
+      for (auto type : {mx::float32, mx::float16}) {
+        for (int groups : {1, 2, 7, 8, 19}) {
+          CAPTURE(groups);
+          auto w = make_weight(
+              {"", "affine", 32, bits, type}, {23, 32 * groups}, groups);
+          const int middle = 1 << (bits - 1);
+          w.biases = *w.scales * mx::array(-middle, type);
+          w.symmetric = true;
+          const auto x = random({1, 32 * groups}, bits);
+          for (auto activations :
+               {Activations::int16, Activations::int8, Activations::float32}) {
+            const ActivationsChoice choice(activations);
+            CHECK(product_error(linear(x, w), x, w) < kTolerance);
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("activations of 8 bits err by what their steps explain") {
   const auto w = make_weight({"", "affine", 32, 4, mx::float16}, {64, 1536}, 1);
   const auto x = random({1, 1536}, 2);

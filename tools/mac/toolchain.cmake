@@ -22,10 +22,11 @@ set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 list(APPEND CMAKE_PREFIX_PATH "${mac}/root")
 
-# Debugging checks of zig's own are off, and nothing is optimized: what counts
-# is that it compiles and links.
-set(CMAKE_C_FLAGS_INIT "-O0 -fno-sanitize=all")
-set(CMAKE_CXX_FLAGS_INIT "-O0 -fno-sanitize=all")
+# Debugging checks of zig's own are off, as is what debuggers read, which it
+# adds unasked (a tenth of the time), and nothing is optimized: what counts is
+# that it compiles and links.
+set(CMAKE_C_FLAGS_INIT "-O0 -g0 -fno-sanitize=all")
+set(CMAKE_CXX_FLAGS_INIT "-O0 -g0 -fno-sanitize=all")
 
 # CMake 3.25 would ask sw_vers for this; without it an imported library whose
 # install name starts with @rpath is an error.

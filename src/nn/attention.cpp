@@ -168,16 +168,15 @@ Attention::Qkv Attention::project_heads(const array& x,
     auto heads = [&](int count) {
       return mx::Shape{x.shape(0), count, 1, config_.head_dim};
     };
-    auto parts = kernels::linear_each(
-        x,
-        weights,
-        {heads(config_.heads),
-         heads(config_.kv_heads),
-         heads(config_.kv_heads)},
-        norm != nullptr ? std::optional(norm->norm_of(x)) : std::nullopt);
+    auto parts = kernels::linear_each(x,
+                                      weights,
+                                      {heads(config_.heads),
+                                       heads(config_.kv_heads),
+                                       heads(config_.kv_heads)},
+                                      norm_of(x, norm));
     return {parts[0], parts[1], parts[2]};
   }
-  auto [q, k, v] = project(norm != nullptr ? (*norm)(x) : x);
+  auto [q, k, v] = project(normed(x, norm));
   if (whole) {
     q = (*q_norm_)(q);
     k = (*k_norm_)(k);

@@ -122,6 +122,14 @@ kernels::Norm RmsNorm::norm_of(const array& x) const {
   return {scale, eps_};
 }
 
+array normed(const array& x, const RmsNorm* norm) {
+  return norm != nullptr ? (*norm)(x) : x;
+}
+
+std::optional<kernels::Norm> norm_of(const array& x, const RmsNorm* norm) {
+  return norm != nullptr ? std::optional(norm->norm_of(x)) : std::nullopt;
+}
+
 LayerNorm::LayerNorm(int width, float eps)
     : weight{.shape = {width}, .role = Role::norm},
       bias{.shape = {width}, .role = Role::norm},
@@ -204,15 +212,12 @@ GatedMlp::GatedMlp(int width, int inner, Activation activation, bool bias)
 
 array GatedMlp::inner(const array& x, const RmsNorm* norm) const {
   if (activation_ != Activation::silu || gate.bias || up.bias) {
-    auto in = norm != nullptr ? (*norm)(x) : x;
+    auto in = normed(x, norm);
     return gated(activation_, gate(in), up(in));
   }
   return named(gate.weight, [&] {
     return kernels::linear_silu_gate(
-        x,
-        *gate.weight.value,
-        *up.weight.value,
-        norm != nullptr ? std::optional(norm->norm_of(x)) : std::nullopt);
+        x, *gate.weight.value, *up.weight.value, norm_of(x, norm));
   });
 }
 

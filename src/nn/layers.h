@@ -60,7 +60,7 @@ class RmsNorm : public Module {
  public:
   RmsNorm(int width, float eps, float offset = 0);
   array operator()(const array& x) const;
-  /** For a node that norms x itself. */
+  /** Its weight and epsilon, for a node that norms x itself. */
   kernels::Norm norm_of(const array& x) const;
 
   Parameter weight;
@@ -68,6 +68,11 @@ class RmsNorm : public Module {
  private:
   float eps_, offset_;
 };
+
+/** x as it is where there is no norm. */
+array normed(const array& x, const RmsNorm* norm);
+/** For a node that norms x itself, or takes it as it is. */
+std::optional<kernels::Norm> norm_of(const array& x, const RmsNorm* norm);
 
 class LayerNorm : public Module {
  public:

@@ -93,7 +93,11 @@ function(assay_test name)
     ASSAY_BUILD_DIR="${PROJECT_BINARY_DIR}"
     ASSAY_MODEL="${ASSAY_MODEL}")
   add_test(NAME ${name} COMMAND test_${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT 900)
+  set(limit 900)
+  if(ASSAY_SANITIZE)
+    set(limit 3600)  # a test on the real model takes several times as long
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${limit})
 endfunction()
 
 # assay_bench(NAME SOURCES a.cpp... LINKS rooms...): a Google Benchmark program,

@@ -110,6 +110,15 @@ class QuantizationChecker {
 std::vector<Finding> foreign_modules(const ModelFiles& model,
                                      const arch::Tree& tree);
 
+/** Where the block says, or leaves readers to take, that zeros stand in the
+ * middle: holds samples of .qzeros against it. `field` is set to
+ * `value_for_zeros` where they do not. */
+void hold_symmetric(QuantizationChecker& checker,
+                    std::string_view field,
+                    bool value_for_zeros);
+/** Where desc_act is false or absent: inputs stand in their groups' order. */
+void hold_order(QuantizationChecker& checker);
+
 // One function a method; each goes over all its modules.
 void check_gptq(QuantizationChecker& checker);
 void check_awq(QuantizationChecker& checker);

@@ -111,10 +111,27 @@ void check_gptq(QuantizationChecker& checker) {
         fmt::format("{}, which the stored shapes mean", checker.found()->bits),
         "none"));
   }
+  if (checker.block().empty()) {
+    return;
+  }
+  // Kernels for symmetric weights leave the zeros out, those for weights in
+  // order g_idx. Absent: true and false (GPTQConfig of transformers 5.23).
+  if (member(checker.block(), "sym") == nullptr ||
+      truth(checker.block(), "sym")) {
+    hold_symmetric(checker, "sym", false);
+  }
+  if (!truth(checker.block(), "desc_act")) {
+    hold_order(checker);
+  }
 }
 
 void check_awq(QuantizationChecker& checker) {
   check_rows(checker, true);
+  // Absent: true (AwqConfig of transformers 5.23).
+  if (const auto* points = member(checker.block(), "zero_point");
+      points != nullptr && *points == false) {
+    hold_symmetric(checker, "zero_point", true);
+  }
   constexpr auto kLayouts =
       std::to_array<std::string_view>({"gemm", "gemv", "gemv_fast", "llm-awq"});
   for (const auto* field : {"version", "format"}) {
@@ -344,6 +361,41 @@ void check_compressed(QuantizationChecker& checker) {
   check_compressed_targets(checker);
 }
 
+namespace {
+
+// transformers 5.23 leaves what is not FP8 as it is stored, and without a GPU
+// dequantizes the rest to the type named: the two do not multiply.
+void hold_plain_type(QuantizationChecker& checker) {
+  const auto& config = checker.model().config;
+  const char* field =
+      member(config, "dtype") != nullptr ? "dtype" : "torch_dtype";
+  auto named = text(config, field);
+  const TensorInfo* other = nullptr;
+  for (const auto& tensor : checker.model().tensors) {
+    bool plain = tensor.dtype == DType::f16 || tensor.dtype == DType::bf16 ||
+                 tensor.dtype == DType::f32;
+    if (!plain || tensor.shape.size() != 2 ||
+        !tensor.name.ends_with(".weight")) {
+      continue;
+    }
+    if (named == torch_name(tensor.dtype)) {
+      return;
+    }
+    other = &tensor;
+  }
+  if (other != nullptr && !named.empty()) {
+    checker.findings.push_back(make_finding(
+        "quantization.other-type",
+        fmt::format(
+            "{}: {}", (checker.model().path / "config.json").string(), field),
+        fmt::format(
+            "{}, as {} is stored", torch_name(other->dtype), other->name),
+        named));
+  }
+}
+
+}  // namespace
+
 void check_fp8(QuantizationChecker& checker) {
   const auto* scheme = member(checker.block(), "activation_scheme");
   if (scheme != nullptr && *scheme != "dynamic" && *scheme != "static") {
@@ -394,6 +446,7 @@ void check_fp8(QuantizationChecker& checker) {
                      "two numbers of rows and columns",
                      member(checker.block(), "weight_block_size")->dump()));
   }
+  hold_plain_type(checker);
   if (wrong > 0) {
     checker.findings.push_back(make_finding(
         wrong * 2 > all ? "quantization.wrong-group"

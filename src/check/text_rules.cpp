@@ -345,16 +345,21 @@ class Documents {
   }
 
   // The tokenizer's own files name a token of that role: classes of one model
-  // (LlamaTokenizer, GPT2Tokenizer...) name theirs themselves.
+  // (LlamaTokenizer, GPT2Tokenizer...) name theirs themselves, unless another
+  // one stands where it is not read. transformers 5.23 reads
+  // special_tokens_map.json only where there is no "added_tokens_decoder".
   bool names(const std::string& role) const {
-    auto kind = fields::text(model_.tokenizer_config, "tokenizer_class");
-    bool general = kind.empty() || kind == "PreTrainedTokenizerFast" ||
-                   kind == "TokenizersBackend";
-    return !general ||
-           !content(member(model_.tokenizer_config, role)).empty() ||
-           !content(
-                member(read_beside(model_, "special_tokens_map.json"), role))
-                .empty();
+    const auto& settings = model_.tokenizer_config;
+    if (!content(member(settings, role)).empty()) {
+      return true;
+    }
+    auto map = read_beside(model_, "special_tokens_map.json");
+    if (!content(member(map, role)).empty()) {
+      return member(settings, "added_tokens_decoder") == nullptr;
+    }
+    auto kind = fields::text(settings, "tokenizer_class");
+    return !kind.empty() && kind != "PreTrainedTokenizerFast" &&
+           kind != "TokenizersBackend";
   }
 
   // transformers then knows no such token, whatever the configs say: templates

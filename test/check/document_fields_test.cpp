@@ -336,6 +336,20 @@ TEST_CASE("an end that the tokenizer does not name") {
   }));
 }
 
+TEST_CASE("special_tokens_map.json is not read beside added_tokens_decoder") {
+  const auto* file = "tokenizer_config.json";
+  for (const auto* model : {"gemma3-v4", "qwen2_vl-v4"}) {
+    CAPTURE(model);
+    SoundCopy copy(model);
+    copy.erase(file, "eos_token");
+    names(copy, "special-token.unnamed");
+    copy.erase(file, "added_tokens_decoder");
+    CHECK(!std::ranges::any_of(
+        headers(copy.path).findings,
+        [](const auto& one) { return one.id == "special-token.unnamed"; }));
+  }
+}
+
 TEST_CASE("settings of generation that transformers refuses") {
   const auto* file = "generation_config.json";
   const auto* id = "generation.invalid-value";

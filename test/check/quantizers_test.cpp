@@ -1,6 +1,10 @@
 // Weights in other quantizers' forms: the tree's modules, and the blocks of
 // their configs.
 
+#include <cstring>
+
+#include "assay/formats/safetensors.h"
+
 #include "sound_copy.h"
 
 using namespace assay;
@@ -127,6 +131,70 @@ TEST_CASE("a GPTQ block needs its bits, an AWQ block a layout that is one") {
       "config.invalid-value"));
 }
 
+namespace {
+
+/** Writes `number(index)` into all 32-bit tensors of that ending. */
+template <class Number>
+void fill(const SoundCopy& copy, std::string_view ending, Number&& number) {
+  auto file = copy.path / "model.safetensors";
+  auto text = read_text(file);
+  for (const auto& tensor : read_safetensors(file).tensors) {
+    for (uint64_t i = 0; tensor.name.ends_with(ending) && i * 4 < tensor.bytes;
+         ++i) {
+      auto value = static_cast<uint32_t>(number(i));
+      std::memcpy(text.data() + tensor.offset + i * 4, &value, sizeof(value));
+    }
+  }
+  write_text(file, text);
+}
+
+constexpr const char* kContradicts = "quantization.wrong-setting";
+
+}  // namespace
+
+TEST_CASE("zeros that a GPTQ or AWQ block takes for the middle are there") {
+  auto symmetric = [](Json& settings) { settings["sym"] = true; };
+  auto unsaid = [](Json& settings) { settings.erase("sym"); };
+  SoundCopy gptq("llama-gptq");  // its zeros are not
+  CHECK(!found_in(headers(gptq.path), kContradicts));
+  CHECK(found_in(with_block(gptq, symmetric), kContradicts));
+  CHECK(found_in(with_block(gptq, unsaid), kContradicts));
+  for (uint32_t word : {0x77777777u, 0x88888888u}) {  // gptq, gptq_v2
+    fill(gptq, ".qzeros", [&](uint64_t) { return word; });
+    CHECK(!found_in(with_block(gptq, symmetric), kContradicts));
+    CHECK(!found_in(with_block(gptq, unsaid), kContradicts));
+  }
+  fill(gptq, ".qzeros", [](uint64_t i) {
+    return i % 2 == 0 ? 0x77777777u : 0x88888888u;
+  });
+  CHECK(found_in(with_block(gptq, symmetric), kContradicts));
+
+  SoundCopy awq("llama-awq");
+  auto no_zeros = [](Json& settings) { settings["zero_point"] = false; };
+  CHECK(!found_in(headers(awq.path), kContradicts));
+  CHECK(!found_in(
+      with_block(awq, [](Json& settings) { settings.erase("zero_point"); }),
+      kContradicts));
+  CHECK(found_in(with_block(awq, no_zeros), kContradicts));
+  fill(awq, ".qzeros", [](uint64_t) { return 0x88888888u; });
+  CHECK(!found_in(with_block(awq, no_zeros), kContradicts));
+}
+
+TEST_CASE("inputs that GPTQ reordered are said to be") {
+  auto ordered = [](bool by_activation) {
+    return [=](Json& settings) { settings["desc_act"] = by_activation; };
+  };
+  SoundCopy copy("llama-gptq");  // in their groups' order
+  CHECK(!found_in(with_block(copy, ordered(true)), kContradicts));
+  CHECK(!found_in(with_block(copy, ordered(false)), kContradicts));
+  fill(copy, ".g_idx", [](uint64_t i) { return i % 2; });
+  CHECK(!found_in(with_block(copy, ordered(true)), kContradicts));
+  CHECK(found_in(with_block(copy, ordered(false)), kContradicts));
+  CHECK(found_in(
+      with_block(copy, [](Json& settings) { settings.erase("desc_act"); }),
+      kContradicts));
+}
+
 TEST_CASE("compressed-tensors: what its block calls quantized is stored so") {
   struct Case {
     const char* field;
@@ -177,4 +245,14 @@ TEST_CASE("FP8: activations are scaled in one of two ways") {
   auto report = with_block(
       copy, [](Json& settings) { settings["activation_scheme"] = "other"; });
   CHECK(found_in(report, "config.invalid-value"));
+}
+
+TEST_CASE("FP8: the config names the type of what is not quantized") {
+  const auto* id = "quantization.other-type";
+  SoundCopy copy("llama-fp8");
+  CHECK(!found_in(headers(copy.path), id));
+  for (const auto* other : {"bfloat16", "float32", "float64"}) {
+    copy.set("config.json", "dtype", other);
+    CHECK(found_in(headers(copy.path), id));
+  }
 }

@@ -269,6 +269,7 @@ TOKENIZER = [
     ("end of turn ends nothing", "llama", setting(G, "eos_token_id", [2]), ["special-token.turn-end"], "values"),
     ("special tokens map disagrees", "llama", text("special_tokens_map.json", '{"eos_token": "<s>"}'),
      ["special-token.disagrees"]),
+    ("end named where it is not read", "gemma3-v4", without(TC, "eos_token"), ["special-token.unnamed"]),
     ("added_tokens.json disagrees", "llama", text("added_tokens.json", '{"<|im_start|>": 77}'), ["tokenizer.disagrees"]),
     ("vocab.json of another model", "llama", text("vocab.json", '{"the": 5, "an": 6}'), ["tokenizer.disagrees"]),
     ("added_tokens_decoder disagrees", "llama", setting(TC, "added_tokens_decoder", {"4": {"content": "<|im_start|>"}}),

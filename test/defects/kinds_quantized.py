@@ -13,6 +13,13 @@ def all_dropped(end):
     return weights(lambda m: [m.drop(n) for n in list(m.header) if n.endswith(end)])
 
 
+def reordered(model):
+    """The inputs of one module, in the order of their weight."""
+    name = model.find("up_proj.g_idx")
+    words = [model.data[name][i : i + 4] for i in range(0, len(model.data[name]), 4)]
+    model.data[name] = b"".join(words[1::2] + words[::2])
+
+
 OTHERS = [
     ("GPTQ bits", G, setting(C, Q + ".bits", 8), ["quantization.wrong-bits"]),
     ("GPTQ group", G, setting(C, Q + ".group_size", 128), ["quantization.wrong-group"]),
@@ -28,12 +35,17 @@ OTHERS = [
     ("GPTQ of another width", G, weights(reshaped("down_proj.qweight", [8, 64])), ["shape.mismatch", "quantization.parts-mismatch"]),
     ("GPTQ scales not finite", G, values("up_proj.scales", lambda v: put(v, 0, math.nan)), ["tensor.not-finite"], "values"),
     ("GPTQ codes missing", G, weights(dropped("up_proj.qweight")), ["quantization.part-missing", "tensor.missing"]),
+    ("GPTQ symmetric by its block alone", G, setting(C, Q + ".sym", True), ["quantization.wrong-setting"]),
+    ("GPTQ symmetry left to a default", G, without(C, Q + ".sym"), ["quantization.wrong-setting"]),
+    ("GPTQ inputs reordered, unsaid", G, weights(reordered), ["quantization.wrong-setting"]),
+    ("AWQ zeros denied", A, setting(C, Q + ".zero_point", False), ["quantization.wrong-setting"]),
     ("AWQ bits", A, setting(C, Q + ".bits", 8), ["quantization.wrong-bits"]),
     ("AWQ group", A, setting(C, Q + ".group_size", 128), ["quantization.wrong-group"]),
     ("AWQ named GPTQ", A, setting(C, Q + ".quant_method", "gptq"), ["quantization.wrong-method"]),
     ("AWQ block missing", A, without(C, Q), ["quantization.undeclared"]),
     ("AWQ zeros missing", A, weights(dropped("up_proj.qzeros")), ["quantization.part-missing"]),
     ("AWQ scales missing", A, all_dropped(".scales"), ["quantization.part-missing"]),
+    ("FP8 beside another type", F, setting(C, "dtype", "bfloat16"), ["quantization.other-type"]),
     ("FP8 block size", F, setting(C, Q + ".weight_block_size", [32, 32]), ["quantization.wrong-group"]),
     ("FP8 block size a number", F, setting(C, Q + ".weight_block_size", 16), ["config.invalid-value"]),
     ("FP8 block missing", F, without(C, Q), ["quantization.undeclared", "mlx.no-type", "tensor.dtype"]),

@@ -57,6 +57,8 @@ def libraries_for(model, folder):
             names.append("transformers")
         if "vision_config" not in json.loads((folder / "config.json").read_text()):
             names.append("mlx-lm")  # language models alone
+        if model in ("llama-gptq", "llama-awq"):
+            names.append("quantizer's settings")
     return names
 
 

@@ -1,7 +1,7 @@
 """One library, one model after another: what it says and computes. Reads paths from standard input, a line each; answers a
 line of JSON each: {"error": "load" | "run", "text": ...} or {"output": a hash of all that came out, "said": what it reported}.
 
-    probe.py LIBRARY      transformers, diffusers, mlx-lm, llama.cpp, sentence-transformers
+    probe.py LIBRARY      transformers, diffusers, mlx-lm, llama.cpp, sentence-transformers, quantizer's settings
 
 A model that ends or hangs the process is the caller's to see.
 """
@@ -172,7 +172,7 @@ def diffusers_model(path):
             picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)).to(part.dtype)
             made = part(picture).sample
             out.add(made)
-            out.add([part.config.get("scaling_factor"), part.config.get("shift_factor")])
+            out.add([float(part.config.get(name) or 0) for name in ("scaling_factor", "shift_factor")])
         else:
             sample = torch.rand(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
             part.set_timesteps(5)
@@ -244,8 +244,18 @@ def sentence_model(path):
     return out, ""
 
 
+def quantizer_settings(path):
+    """What transformers makes of a quantization block whose own library is not there to run it."""
+    from transformers.quantizers.auto import AutoQuantizationConfig
+
+    out = Hash()
+    block = json.loads((path / "config.json").read_text())["quantization_config"]
+    out.add(AutoQuantizationConfig.from_dict(block).to_dict())
+    return out, ""
+
+
 LIBRARIES = {"transformers": transformers_model, "diffusers": diffusers_model, "mlx-lm": mlx_model,
-             "llama.cpp": llama_model, "sentence-transformers": sentence_model}  # fmt: skip
+             "quantizer's settings": quantizer_settings, "llama.cpp": llama_model, "sentence-transformers": sentence_model}  # fmt: skip
 SOUND = pathlib.Path(__file__).resolve().parents[2] / "test/sound"
 BASE = SOUND / "llama"
 

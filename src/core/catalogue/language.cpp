@@ -60,6 +60,14 @@ constexpr std::array kLanguageEntries = {
         "Set both to what the stored shapes mean, or take config.json from "
         "where the weights are from."},
     CatalogueEntry{
+        "quantization.other-type",
+        warning,
+        "The config names another type than what is not quantized has",
+        "dtype was edited, or copied from another model. transformers leaves "
+        "what is not FP8 as it is stored; where it dequantizes the rest to the "
+        "type named, on a machine without a GPU, the two do not multiply.",
+        "Set dtype to the type of the tensors that are not quantized."},
+    CatalogueEntry{
         "quantization.part-missing",
         error,
         "A quantized weight lacks what belongs to it",
@@ -93,6 +101,15 @@ constexpr std::array kLanguageEntries = {
         "The block was copied from another model, or edited: the codes would "
         "be unpacked in the wrong order.",
         "Name the method that the tensors follow, or take config.json from "
+        "where the weights are from."},
+    CatalogueEntry{
+        "quantization.wrong-setting",
+        error,
+        "The quantization block contradicts the numbers stored",
+        "The block was edited, copied from another quantization, or leaves to "
+        "a default what differs from it. Kernels that it chooses leave out "
+        "zeros, or the order of inputs, that the weights were made with.",
+        "Set the field to what the numbers mean, or take config.json from "
         "where the weights are from."},
     CatalogueEntry{
         "special-token.disagrees",

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "assay/check/language_rules.h"
 #include "assay/check/quantization_checker.h"
 
 namespace assay::rules {

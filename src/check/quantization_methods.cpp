@@ -371,6 +371,14 @@ void hold_plain_type(QuantizationChecker& checker) {
   const char* field =
       member(config, "dtype") != nullptr ? "dtype" : "torch_dtype";
   auto named = text(config, field);
+  if (named.starts_with("torch.")) {
+    named = named.substr(6);
+  }
+  constexpr auto kTypes = std::to_array<std::string_view>(
+      {"float64", "float32", "float16", "bfloat16"});
+  if (std::ranges::find(kTypes, named) == kTypes.end()) {
+    return;  // nothing that tensors have; other rules name what is no type
+  }
   const TensorInfo* other = nullptr;
   for (const auto& tensor : checker.model().tensors) {
     bool plain = tensor.dtype == DType::f16 || tensor.dtype == DType::bf16 ||
@@ -384,7 +392,7 @@ void hold_plain_type(QuantizationChecker& checker) {
     }
     other = &tensor;
   }
-  if (other != nullptr && !named.empty()) {
+  if (other != nullptr) {
     checker.findings.push_back(make_finding(
         "quantization.other-type",
         fmt::format(

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <span>
 #include <vector>
 
 #include <fmt/format.h>
@@ -35,10 +34,12 @@ void look_at_numbers(const QuantizationChecker& checker,
     auto bytes = data.bytes(tensor);
     std::vector<uint32_t> numbers(
         std::min(kNumbers, bytes.size() / sizeof(uint32_t)));
-    std::memcpy(numbers.data(),
-                bytes.data(),
-                std::span<const uint32_t>(numbers).size_bytes());
-    if (++count > kModules || look(tensor, numbers)) {
+    if (numbers.empty()) {
+      continue;
+    }
+    std::memcpy(
+        numbers.data(), bytes.data(), numbers.size() * sizeof(uint32_t));
+    if (look(tensor, numbers) || ++count == kModules) {
       return;
     }
   }

@@ -255,4 +255,8 @@ TEST_CASE("FP8: the config names the type of what is not quantized") {
     copy.set("config.json", "dtype", other);
     CHECK(found_in(headers(copy.path), id));
   }
+  for (const auto* same : {"torch.float16", "auto"}) {
+    copy.set("config.json", "dtype", same);
+    CHECK(!found_in(headers(copy.path), id));
+  }
 }

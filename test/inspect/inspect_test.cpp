@@ -11,6 +11,7 @@
 #include "assay/core/file.h"
 #include "assay/inspect/declared.h"
 
+#include "../sanitized.h"
 #include "model_copy.h"
 
 using namespace assay;
@@ -244,7 +245,7 @@ TEST_CASE("the answer comes in milliseconds") {
   inspect_path(golden("deepseek_v3"));
   std::chrono::duration<double> spent =
       std::chrono::steady_clock::now() - start;
-  CHECK(spent.count() < 0.1);
+  CHECK((spent.count() < 0.1 || testing::kSanitized));
   if (fs::exists(ASSAY_MODEL)) {
     start = std::chrono::steady_clock::now();
     auto report = inspect_path(ASSAY_MODEL);
@@ -255,6 +256,6 @@ TEST_CASE("the answer comes in milliseconds") {
     CHECK(report.bits_per_weight > 5.0);
     CHECK(report.bits_per_weight < 6.0);
     CHECK(report.tokenizer.chat_template);
-    CHECK(spent.count() < 0.1);
+    CHECK((spent.count() < 0.1 || testing::kSanitized));
   }
 }

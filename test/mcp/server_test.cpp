@@ -174,8 +174,8 @@ TEST_CASE("what is written stays within the project") {
   auto learnings = read_text(project / "reference/LEARNINGS.md");
   CHECK(learnings.find("Drift comes from the head") != std::string::npos);
   CHECK(learnings.find("perplexity within 0.2%") != std::string::npos);
-  for (const auto& tool :
-       answer(server, request("tools/list"))["result"]["tools"]) {
+  auto listed = answer(server, request("tools/list"));
+  for (const auto& tool : listed["result"]["tools"]) {
     bool writes = tool["name"] == "task" || tool["name"] == "learn" ||
                   tool["name"] == "decide";
     CHECK(tool["annotations"]["readOnlyHint"] == !writes);

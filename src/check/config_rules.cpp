@@ -449,6 +449,16 @@ std::string_view torch_name(DType dtype) {
   return entry == kFloats.end() ? "" : entry->second;
 }
 
+NamedType named_type(const Json& config) {
+  Fields fields(config, "");
+  NamedType type{fields.find("dtype") != nullptr ? "dtype" : "torch_dtype", ""};
+  type.name = fields.text(type.field);
+  if (type.name.starts_with("torch.")) {
+    type.name.erase(0, 6);
+  }
+  return type;
+}
+
 std::optional<DType> most_stored(const ModelFiles& model) {
   for (const auto& [dtype, name] : kFloats) {
     if (2 * bytes_of(model, dtype) > bytes_of(model, std::nullopt)) {
@@ -467,13 +477,9 @@ Findings stored_types(const ModelFiles& model, const Json& config) {
   if (is_packed(config)) {
     lone_parts(fields.findings, model);
   }
-  const char* field = fields.find("dtype") != nullptr ? "dtype" : "torch_dtype";
-  auto named = fields.text(field);
+  auto [field, named] = named_type(config);
   constexpr std::array<std::string_view, 6> kOthers = {
       "auto", "float64", "float8_e4m3fn", "float8_e5m2", "int8", "uint8"};
-  if (named.starts_with("torch.")) {
-    named = named.substr(6);
-  }
   auto entry = std::ranges::find(
       kFloats, named, [](const auto& one) { return one.second; });
   if (fields.find(field) == nullptr) {

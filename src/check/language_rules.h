@@ -54,6 +54,14 @@ std::optional<DType> most_stored(const ModelFiles& model);
 /** As torch and configs call it: "bfloat16"; empty for other types. */
 std::string_view torch_name(DType dtype);
 
+/** The field that names the type of values, and what it says, without
+ * "torch."; empty where it is no text. */
+struct NamedType {
+  const char* field;  ///< "dtype" of transformers 5, else "torch_dtype"
+  std::string name;
+};
+NamedType named_type(const Json& config);
+
 /** The type that the config names against those stored. */
 Findings stored_types(const ModelFiles& model, const Json& config);
 

@@ -367,13 +367,7 @@ namespace {
 // transformers 5.23 leaves what is not FP8 as it is stored, and without a GPU
 // dequantizes the rest to the type named: the two do not multiply.
 void hold_plain_type(QuantizationChecker& checker) {
-  const auto& config = checker.model().config;
-  const char* field =
-      member(config, "dtype") != nullptr ? "dtype" : "torch_dtype";
-  auto named = text(config, field);
-  if (named.starts_with("torch.")) {
-    named = named.substr(6);
-  }
+  auto [field, named] = named_type(checker.model().config);
   constexpr auto kTypes = std::to_array<std::string_view>(
       {"float64", "float32", "float16", "bfloat16"});
   if (std::ranges::find(kTypes, named) == kTypes.end()) {

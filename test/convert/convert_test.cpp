@@ -430,7 +430,8 @@ TEST_CASE("memory stays below 300 MiB and the largest tensor") {
     CAPTURE(options);
     auto to = temporary / fmt::format("{}", number++);
     auto report = run_tool(source, to, options);
-    auto peak = report.at("peak_bytes").get<uint64_t>();
-    CHECK((peak < limit || testing::kSanitized));
+    if (!testing::kSanitized) {
+      CHECK(report.at("peak_bytes").get<uint64_t>() < limit);
+    }
   }
 }

@@ -193,7 +193,9 @@ TEST_CASE("the estimate is near what a real run takes") {
   for (const auto& one : result.measurements) {
     MESSAGE(one.what << ": " << one.value << " " << one.unit);
   }
-  CHECK((std::abs(result.error) < 0.15 || testing::kSanitized));
+  if (!testing::kSanitized) {
+    CHECK(std::abs(result.error) < 0.15);
+  }
 }
 
 namespace {
@@ -264,7 +266,9 @@ TEST_CASE("the estimate holds for other shapes: grouped heads, experts") {
       auto run = measured_apart(one.name, one.sizes, context);
       CAPTURE(run.estimated);
       CAPTURE(run.measured);
-      CHECK((std::abs(run.error) < 15 || testing::kSanitized));
+      if (!testing::kSanitized) {
+        CHECK(std::abs(run.error) < 15);
+      }
     }
   }
 }

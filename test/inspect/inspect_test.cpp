@@ -245,7 +245,9 @@ TEST_CASE("the answer comes in milliseconds") {
   inspect_path(golden("deepseek_v3"));
   std::chrono::duration<double> spent =
       std::chrono::steady_clock::now() - start;
-  CHECK((spent.count() < 0.1 || testing::kSanitized));
+  if (!testing::kSanitized) {
+    CHECK(spent.count() < 0.1);
+  }
   if (fs::exists(ASSAY_MODEL)) {
     start = std::chrono::steady_clock::now();
     auto report = inspect_path(ASSAY_MODEL);
@@ -256,6 +258,8 @@ TEST_CASE("the answer comes in milliseconds") {
     CHECK(report.bits_per_weight > 5.0);
     CHECK(report.bits_per_weight < 6.0);
     CHECK(report.tokenizer.chat_template);
-    CHECK((spent.count() < 0.1 || testing::kSanitized));
+    if (!testing::kSanitized) {
+      CHECK(spent.count() < 0.1);
+    }
   }
 }

@@ -9,12 +9,14 @@
 
 #include <fmt/format.h>
 
+#include "assay/formats/json_fields.h"
 #include "assay/formats/quote.h"
 #include "assay/inspect/declared.h"
 
 namespace assay {
 namespace {
 
+using fields::shown;
 using Fields = std::map<std::string, Json>;
 
 // Sizes that the stored tensors follow: another value loads wrong or not.
@@ -86,16 +88,6 @@ bool same(const Json& a, const Json& b) {
            b.get<std::multiset<std::string>>();
   }
   return std::ranges::equal(a, b, same);
-}
-
-std::string shown(const Json& value) {
-  constexpr size_t kLongest = 120;
-  auto text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (text.size() > kLongest) {
-    text.resize(kLongest);
-    text += "...";
-  }
-  return text;
 }
 
 bool newer_dialect(const Json& config) {

@@ -32,17 +32,12 @@ for program in build/fuzz/fuzz/fuzz_*; do
   for folder in "fuzz/corpus/$name" "build/fuzz-seeds/$name"; do
     [ ! -d "$folder" ] || seeds="$seeds $folder"
   done
-  leaks=1
   case "$name" in
     pickle | torch | zip) seeds="$seeds test/corpus/safety test/golden/torch" ;;
-    # One that is stopped at its bounds keeps its thread, by design, and the
-    # last one's may still be ending when the process does.
-    template) leaks=0 ;;
   esac
   say "fuzzing $name for $seconds s"
   # shellcheck disable=SC2086
-  ASAN_OPTIONS=detect_leaks=$leaks \
-    LSAN_OPTIONS=suppressions=tools/dev/lsan.supp:print_suppressions=0 \
+  LSAN_OPTIONS=suppressions=tools/dev/lsan.supp:print_suppressions=0 \
     "$program" "build/fuzz-corpus/$name" $seeds \
     "-max_total_time=$seconds" -timeout=10 -rss_limit_mb=2048 \
     -verbosity=0 -print_final_stats=1 "-artifact_prefix=build/fuzz-$name-" ||

@@ -149,7 +149,7 @@ def key_of(path, arguments, ground):
 def batches(todo, known):
     """Lists of sources of one folder with one command, at most BATCH each."""
     groups = {}
-    for path in todo:
+    for path in sorted(todo):
         folder, arguments = known[path]
         options = tuple(one for one in arguments
                         if one != str(path.resolve()) and not one.endswith(".o"))

@@ -106,7 +106,7 @@ ninja -C "$build" -t targets all | grep -q '^benchmarks: ' &&
 
 cat <<'TEXT'
 Not compiled by this gate: the Rust library of tokenizers and templates (a stub
-made from its C header), and the libraries simdjson, Highway, utf8proc, zlib,
-SQLite and Google Benchmark (their headers are; stubs stand for the rest). Nothing was
-run. ./dev test on a Mac covers all of it.
+made from its C header), and the libraries fmt, simdjson, Highway, utf8proc,
+zlib, SQLite and Google Benchmark (their headers are; stubs stand for the rest).
+Nothing was run. ./dev test on a Mac covers all of it.
 TEXT

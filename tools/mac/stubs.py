@@ -23,6 +23,7 @@ import sys
 FRAMEWORKS = ["Metal", "Foundation", "QuartzCore", "Accelerate"]
 # Library: what the mangled names of its symbols look like.
 LIBRARIES = {
+    "fmt": r"__Z(T[ISV])?NK?3fmt",
     "simdjson": r"__Z(T[ISV])?NK?8simdjson",
     "hwy": r"__Z(T[ISV])?NK?3hwy",
     "benchmark": r"__Z(T[ISV])?NK?9benchmark",
@@ -114,11 +115,13 @@ def symbols_of(path):
 
 
 def demangled(names):
-    """{name: name without parameters}, by c++filt in one go."""
+    """{name: name without parameters}, by c++filt in one go, less what the two
+    standard libraries add to their names."""
     names = sorted(names)
     result = subprocess.run(["c++filt", "-p"], input="\n".join(names),
                             capture_output=True, text=True, check=True)
-    return dict(zip(names, result.stdout.split("\n")))
+    plain = result.stdout.replace("std::__1::", "std::")
+    return dict(zip(names, plain.replace("[abi:cxx11]", "").split("\n")))
 
 
 def linux_symbols(name):

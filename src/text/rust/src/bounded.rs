@@ -27,34 +27,38 @@ pub struct Limits {
 
 type Outcome = Result<String, String>;
 
+/// How the working thread ended: with its work done, or asleep for good.
+enum End {
+    Returned(Outcome),
+    Stopped(String),
+}
+
 /// What the waiting and the working thread share.
 struct Job {
     limits: Limits,
     expired: AtomicBool,
-    outcome: Mutex<Option<Outcome>>,
+    end: Mutex<Option<End>>,
     done: Condvar,
 }
 
 impl Job {
-    fn finish(&self, outcome: Outcome) {
-        let mut slot =
-            self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        *slot = Some(outcome);
+    fn finish(&self, end: End) {
+        let mut slot = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(end);
         self.done.notify_all();
     }
 
-    fn wait(&self) -> Outcome {
+    fn wait(&self) -> End {
         let deadline = Instant::now() + self.limits.time;
-        let mut slot =
-            self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(outcome) = slot.take() {
-                return outcome;
+            if let Some(end) = slot.take() {
+                return end;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 self.expired.store(true, Ordering::Relaxed);
-                return Err(format!(
+                return End::Stopped(format!(
                     "it takes longer than {:?}",
                     self.limits.time
                 ));
@@ -105,7 +109,7 @@ impl Allocator {
         }
         JOB.set(ptr::null());
         if too_much {
-            job.finish(Err(format!(
+            job.finish(End::Stopped(format!(
                 "it needs more than {} bytes of memory",
                 job.limits.bytes
             )));
@@ -153,7 +157,7 @@ pub fn run(
     let job = Arc::new(Job {
         limits,
         expired: AtomicBool::new(false),
-        outcome: Mutex::new(None),
+        end: Mutex::new(None),
         done: Condvar::new(),
     });
     let theirs = Arc::clone(&job);
@@ -162,14 +166,21 @@ pub fn run(
         let outcome = catch_unwind(AssertUnwindSafe(work))
             .unwrap_or_else(|payload| Err(crate::panic_message(payload)));
         JOB.set(ptr::null());
-        theirs.finish(outcome);
+        theirs.finish(End::Returned(outcome));
     };
-    std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name("template".into())
         .stack_size(STACK_BYTES)
         .spawn(body)
         .map_err(|e| format!("no thread for it: {e}"))?;
-    job.wait()
+    match job.wait() {
+        End::Returned(outcome) => {
+            // Its own memory is given back before the caller goes on.
+            let _ = thread.join();
+            outcome
+        }
+        End::Stopped(why) => Err(why),
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 #include "assay/arch/loaded_model.h"
 #include "assay/check/rules.h"
+#include "assay/kernels/fused.h"
 
 namespace assay::rules {
 namespace mx = mlx::core;
@@ -114,7 +115,7 @@ double mean_nll(const mx::array& logits, std::span<const int32_t> ids) {
   auto rows = mx::slice(logits, {0, 0}, {count, logits.shape(1)});
   auto targets = mx::array(ids.begin() + 1, mx::Shape{count, 1}, mx::int32);
   auto chosen = mx::squeeze(mx::take_along_axis(rows, targets, 1), 1);
-  return mx::mean(mx::logsumexp(rows, 1) - chosen).item<float>();
+  return mx::mean(kernels::logsumexp(rows) - chosen).item<float>();
 }
 
 void hold_decoding(Findings& findings,

@@ -111,11 +111,10 @@ std::vector<Finding> foreign_modules(const ModelFiles& model,
                                      const arch::Tree& tree);
 
 /** Where the block says, or leaves readers to take, that zeros stand in the
- * middle: holds samples of .qzeros against it. `field` is set to
- * `value_for_zeros` where they do not. */
-void hold_symmetric(QuantizationChecker& checker,
-                    std::string_view field,
-                    bool value_for_zeros);
+ * middle: holds samples of GPTQ's .qzeros against it. */
+void hold_gptq_zeros(QuantizationChecker& checker);
+/** The same for AWQ's, where zero_point is false. */
+void hold_awq_zeros(QuantizationChecker& checker);
 /** Where desc_act is false or absent: inputs stand in their groups' order. */
 void hold_order(QuantizationChecker& checker);
 

@@ -119,7 +119,7 @@ void check_gptq(QuantizationChecker& checker) {
   // order g_idx. Absent: true and false (GPTQConfig of transformers 5.23).
   if (member(checker.block(), "sym") == nullptr ||
       truth(checker.block(), "sym")) {
-    hold_symmetric(checker, "sym", false);
+    hold_gptq_zeros(checker);
   }
   if (!truth(checker.block(), "desc_act")) {
     hold_order(checker);
@@ -131,7 +131,7 @@ void check_awq(QuantizationChecker& checker) {
   // Absent: true (AwqConfig of transformers 5.23).
   if (const auto* points = member(checker.block(), "zero_point");
       points != nullptr && *points == false) {
-    hold_symmetric(checker, "zero_point", true);
+    hold_awq_zeros(checker);
   }
   constexpr auto kLayouts =
       std::to_array<std::string_view>({"gemm", "gemv", "gemv_fast", "llm-awq"});

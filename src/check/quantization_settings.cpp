@@ -4,8 +4,8 @@
 // model.
 
 #include <algorithm>
-#include <array>
 #include <cstring>
+#include <initializer_list>
 #include <vector>
 
 #include <fmt/format.h>
@@ -45,11 +45,13 @@ void look_at_numbers(const QuantizationChecker& checker,
   }
 }
 
-/** The code in every place of a word. */
-uint32_t repeated(uint32_t code, int64_t bits) {
+/** Word `index` of a row in which every code is this one: codes follow each
+ * other from the lowest bit on, those of 3 bits across words. */
+uint32_t repeated(uint32_t code, int64_t bits, size_t index) {
   uint32_t word = 0;
-  for (int64_t at = 0; at < 32; at += bits) {
-    word |= code << at;
+  for (size_t at = 0; at < 32; ++at) {
+    auto place = (32 * index + at) % static_cast<size_t>(bits);
+    word |= (code >> place & 1) << at;
   }
   return word;
 }
@@ -65,33 +67,48 @@ void add_contradiction(QuantizationChecker& checker,
                    value == nullptr ? "none" : shown(*value)));
 }
 
-}  // namespace
-
-void hold_symmetric(QuantizationChecker& checker,
-                    std::string_view field,
-                    bool value_for_zeros) {
+/** Every zero is the middle of what codes may be, less one of `less`, and all
+ * of them less the same; else `field` should be `otherwise`. */
+void hold_middle(QuantizationChecker& checker,
+                 std::string_view field,
+                 std::string_view otherwise,
+                 std::initializer_list<uint32_t> less) {
   auto packing = checker.found();
-  if (!packing || packing->bits < 2 || 32 % packing->bits != 0) {
-    return;  // 3 bits cross words
+  if (!packing || packing->bits < 2 || packing->bits > 8) {
+    return;
   }
   auto middle = uint32_t{1} << (packing->bits - 1);
-  // GPTQ's first format stores one less, gptq_v2 and AWQ the zero itself.
-  const std::array words = {repeated(middle - 1, packing->bits),
-                            repeated(middle, packing->bits)};
   look_at_numbers(checker, ".qzeros", [&](const auto& tensor, const auto& all) {
-    bool symmetric = std::ranges::any_of(words, [&](uint32_t middle_word) {
-      return std::ranges::all_of(
-          all, [&](uint32_t word) { return word == middle_word; });
+    size_t width =
+        tensor.shape.empty() ? 1 : static_cast<size_t>(tensor.shape.back());
+    bool symmetric = std::ranges::any_of(less, [&](uint32_t one) {
+      for (size_t i = 0; i < all.size(); ++i) {
+        if (all[i] != repeated(middle - one, packing->bits, i % width)) {
+          return false;
+        }
+      }
+      return true;
     });
     if (!symmetric) {
-      add_contradiction(checker,
-                        field,
-                        fmt::format("{}: not all of {} is in the middle",
-                                    value_for_zeros,
-                                    tensor.name));
+      add_contradiction(
+          checker,
+          field,
+          fmt::format(
+              "{}: not all of {} is in the middle", otherwise, tensor.name));
     }
     return !symmetric;
   });
+}
+
+}  // namespace
+
+void hold_gptq_zeros(QuantizationChecker& checker) {
+  // The first format stores one less, gptq_v2 the zero itself.
+  hold_middle(checker, "sym", "false", {1, 0});
+}
+
+void hold_awq_zeros(QuantizationChecker& checker) {
+  hold_middle(checker, "zero_point", "true", {0});
 }
 
 void hold_order(QuantizationChecker& checker) {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/core/finding.h"
+#include "assay/kernels/fused.h"
 
 namespace assay {
 namespace mx = mlx::core;
@@ -163,7 +164,7 @@ mx::array penalized_logprobs(const SamplingOptions& options,
     int first = std::max(0, known - options.penalty_context);
     x = penalize(options, x, mx::slice(recent, {first}, {known}));
   }
-  return x - mx::logsumexp(x, true);
+  return x - kernels::logsumexp(x, true);
 }
 
 mx::array filtered_logprobs(const SamplingOptions& options,

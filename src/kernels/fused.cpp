@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -15,7 +16,9 @@
 #include "assay/kernels/check.h"
 #include "assay/kernels/linear.h"
 #include "assay/kernels/node.h"
+#include "assay/kernels/pool.h"
 #include "assay/kernels/row_work.h"
+#include "assay/kernels/simd.h"
 
 namespace assay::kernels {
 namespace mx = mlx::core;
@@ -36,6 +39,50 @@ struct NormWork {
         norm_row(x.at(r, scratch), weight, width, eps, to + r * width);
       }
     });
+  }
+};
+
+// Long rows are cut, so that all threads share even one.
+struct LogSumExpWork {
+  static constexpr size_t kPart = 8192;  // ten microseconds of work
+
+  void operator()(const Arrays& inputs, mx::array& out) const {
+    const Rows x(inputs[0]);
+    const size_t width = x.width();
+    const size_t parts = (width + kPart - 1) / kPart;
+    std::vector<ExpSum> sums(out.size() * parts);
+    auto some = [&](size_t first, size_t last) {
+      std::vector<float> scratch;
+      for (size_t i = first; i < last; ++i) {
+        const size_t begin = i % parts * kPart;
+        sums[i] = kernels().exp_sum(x.at(i / parts, scratch) + begin,
+                                    std::min(kPart, width - begin));
+      }
+    };
+    if (parts == 1) {
+      over_rows(sums.size(), width, some);
+    } else {
+      parallel_for(sums.size(), [&](size_t i) { some(i, i + 1); });
+    }
+    for (size_t r = 0; r < out.size(); ++r) {
+      out.data<float>()[r] = joined({sums.data() + r * parts, parts});
+    }
+  }
+
+ private:
+  static float joined(std::span<const ExpSum> parts) {
+    ExpSum all;
+    for (const auto& part : parts) {
+      all.largest = std::max(all.largest, part.largest);
+    }
+    for (const auto& part : parts) {
+      // What has a sum of 0 is infinitely far below, or the largest itself.
+      all.sum +=
+          part.sum == 0 ? 0 : part.sum * std::exp(part.largest - all.largest);
+    }
+    return std::isinf(all.largest) && !std::isnan(all.sum)
+               ? all.largest
+               : std::log(all.sum) + all.largest;
   }
 };
 
@@ -120,6 +167,27 @@ mx::array rms_norm(const mx::array& x, const mx::array& weight, float eps) {
         return Arrays{mx::fast::rms_norm(in[0], in[1], eps)};
       },
       NormWork{eps});
+}
+
+mx::array logsumexp(const mx::array& x, bool keepdims) {
+  if (!on_cpu() || x.dtype() != mx::float32 || x.ndim() == 0 ||
+      x.shape(-1) == 0) {
+    return mx::logsumexp(x, -1, keepdims);
+  }
+  auto shape = x.shape();
+  if (keepdims) {
+    shape.back() = 1;
+  } else {
+    shape.pop_back();
+  }
+  return fuse(
+      "LogSumExp",
+      {x},
+      std::move(shape),
+      [keepdims](const Arrays& in) {
+        return Arrays{mx::logsumexp(in[0], -1, keepdims)};
+      },
+      LogSumExpWork{});
 }
 
 mx::array rope(const mx::array& x,

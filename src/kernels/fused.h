@@ -61,6 +61,10 @@ mlx::core::array rope(const mlx::core::array& x,
                       int offset,
                       float scale);
 
+/** log(sum(exp(x))) over the last axis, which stays as 1 if `keepdims`. On the
+ * CPU all threads share it: MLX's is one value at a time on one thread. */
+mlx::core::array logsumexp(const mlx::core::array& x, bool keepdims = false);
+
 /** gate * sigmoid(gate) * up, of one shape. */
 mlx::core::array silu_gate(const mlx::core::array& gate,
                            const mlx::core::array& up);

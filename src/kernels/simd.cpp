@@ -13,6 +13,7 @@
 #include <hwy/highway.h>
 
 #include "assay/kernels/attend-inl.h"
+#include "assay/kernels/exp_sum-inl.h"
 #include "assay/kernels/fours-inl.h"
 #include "assay/kernels/simd.h"
 #include "assay/kernels/tile-inl.h"
@@ -226,6 +227,7 @@ const Kernels* GetKernels() {
                              CallIntegers<int8_t>::kTable,
                              CallAttend,
                              CallDecode,
+                             SumOfExps,
                              QuantizeAffine};
   return &table;
 }

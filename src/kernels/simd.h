@@ -5,6 +5,7 @@
 // time.
 
 #include <cstddef>
+#include <limits>
 #include <span>
 
 #include "assay/kernels/attend.h"
@@ -31,6 +32,13 @@ struct IntegerKernels {
                    float* out,
                    size_t begin,
                    size_t end);
+};
+
+/** The largest of some values, and the sum of exp(value - largest): none of a
+ * number where one of them is none, 0 where the largest is infinite. */
+struct ExpSum {
+  float largest = -std::numeric_limits<float>::infinity();
+  float sum = 0;
 };
 
 struct Kernels {
@@ -65,6 +73,7 @@ struct Kernels {
   void (*attend)(const AttentionTask& task);
   /** Weight row `row` as float32, in the order of its columns. */
   void (*decode)(const Matrix& w, size_t row, float* out);
+  ExpSum (*exp_sum)(const float* x, size_t count);
   /** See quantize.h, which checks the sizes. */
   bool (*quantize_affine)(const AffineRows& rows, RoundingError& error);
 };

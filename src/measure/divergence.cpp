@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "assay/core/finding.h"
+#include "assay/kernels/fused.h"
 #include "assay/measure/forward.h"
 
 namespace assay {
@@ -29,7 +30,7 @@ void expect_same_shape(const mx::array& a, const mx::array& b) {
 }
 
 mx::array log_softmax(const mx::array& logits) {
-  return logits - mx::logsumexp(logits, 1, true);
+  return logits - kernels::logsumexp(logits, true);
 }
 
 int64_t vocab_of(const nn::LanguageModel& model, const mx::array& hidden) {

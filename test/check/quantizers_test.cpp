@@ -1,11 +1,13 @@
 // Weights in other quantizers' forms: the tree's modules, and the blocks of
 // their configs.
 
+#include <array>
 #include <cstring>
 
 #include "assay/formats/safetensors.h"
 
 #include "sound_copy.h"
+#include "weights.h"
 
 using namespace assay;
 using namespace assay::testing;
@@ -178,6 +180,36 @@ TEST_CASE("zeros that a GPTQ or AWQ block takes for the middle are there") {
   CHECK(found_in(with_block(awq, no_zeros), kContradicts));
   fill(awq, ".qzeros", [](uint64_t) { return 0x88888888u; });
   CHECK(!found_in(with_block(awq, no_zeros), kContradicts));
+  fill(awq, ".qzeros", [](uint64_t) { return 0x77777777u; });
+  CHECK(found_in(with_block(awq, no_zeros), kContradicts));
+}
+
+TEST_CASE("GPTQ: zeros of 3 bits follow each other across words") {
+  SoundCopy copy("llama-gptq");
+  Weights weights(copy.path / "model.safetensors");
+  for (auto& [name, tensor] : weights.tensors) {
+    if (name.ends_with(".qweight")) {
+      weights.reshape(name, {tensor.shape[0] / 4 * 3, tensor.shape[1]});
+    } else if (name.ends_with(".qzeros")) {
+      weights.reshape(name, {tensor.shape[0], tensor.shape[1] / 4 * 3});
+    }
+  }
+  weights.save();
+  auto symmetric = [](Json& settings) {
+    settings["bits"] = 3;
+    settings["sym"] = true;
+  };
+  // 32 times 3 (the middle is 4, less one), and 32 times 4.
+  for (const auto& words :
+       {std::array{0xdb6db6dbu, 0xb6db6db6u, 0x6db6db6du},
+        std::array{0x24924924u, 0x49249249u, 0x92492492u}}) {
+    fill(copy, ".qzeros", [&](uint64_t i) { return words[i % 3]; });
+    auto report = with_block(copy, symmetric);
+    CAPTURE(all_of(report));
+    CHECK(!found_in(report, kContradicts));
+    fill(copy, ".qzeros", [&](uint64_t i) { return words[(i + 1) % 3]; });
+    CHECK(found_in(with_block(copy, symmetric), kContradicts));
+  }
 }
 
 TEST_CASE("inputs that GPTQ reordered are said to be") {

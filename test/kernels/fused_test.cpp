@@ -3,10 +3,18 @@
 
 #include "assay/kernels/fused.h"
 
+#include <cmath>
+#include <limits>
+
 #include <doctest/doctest.h>
 #include <mlx/mlx.h>
 
+#include "assay/kernels/simd.h"
+
+#include "reference.h"
+
 using namespace assay::kernels;
+using test::BestTarget;
 namespace mx = mlx::core;
 
 namespace {
@@ -74,6 +82,55 @@ TEST_CASE("rope is MLX's, whole heads or a part, halves or neighbours") {
                 1e-4f);
         }
       }
+    }
+  }
+}
+
+TEST_CASE("logsumexp is MLX's, rows short and cut, in every instruction set") {
+  const BestTarget restore;
+  for (const auto* set : available_kernels()) {
+    use_kernels(*set);
+    CAPTURE(kernels().name);
+    for (mx::Shape shape : {mx::Shape{1, 1},
+                            mx::Shape{3, 17},
+                            mx::Shape{300, 70},
+                            mx::Shape{2, 8192},
+                            mx::Shape{3, 49157}}) {
+      for (float scale : {0.1f, 30.0f}) {
+        CAPTURE(shape);
+        for (const auto& x :
+             layouts(random_array(shape, 8) * mx::array(scale))) {
+          const auto expected = mx::logsumexp(x, -1);
+          CHECK(fused_distance(assay::kernels::logsumexp(x), expected) < 1e-4f);
+          CHECK(fused_distance(assay::kernels::logsumexp(x, true),
+                               mx::expand_dims(expected, -1)) < 1e-4f);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("logsumexp keeps what is infinite or no number, as MLX does") {
+  const float inf = std::numeric_limits<float>::infinity();
+  const float none = std::numeric_limits<float>::quiet_NaN();
+  // In the vectors, in what is left of them, and in another part of the row.
+  for (int width : {9, 20000}) {
+    for (int at : {0, width - 1}) {
+      CAPTURE(width);
+      CAPTURE(at);
+      auto with = [&](float value, float rest) {
+        std::vector<float> row(static_cast<size_t>(width), rest);
+        row[static_cast<size_t>(at)] = value;
+        return assay::kernels::logsumexp(mx::array(row.begin(), {width}))
+            .item<float>();
+      };
+      CHECK(with(-inf, -inf) == -inf);
+      CHECK(with(inf, 1) == inf);
+      CHECK(with(3, -inf) == doctest::Approx(3));
+      CHECK(with(-inf, 0) == doctest::Approx(std::log(width - 1)));
+      CHECK(std::isnan(with(none, 0)));
+      CHECK(std::isnan(with(none, -inf)));
+      CHECK(std::isnan(with(none, inf)));
     }
   }
 }

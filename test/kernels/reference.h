@@ -9,6 +9,7 @@
 #include <mlx/array.h>
 
 #include "assay/kernels/linear.h"
+#include "assay/kernels/simd.h"
 
 namespace assay::kernels::test {
 
@@ -47,6 +48,14 @@ struct ActivationsChoice {
   ActivationsChoice(const ActivationsChoice&) = delete;
   ActivationsChoice& operator=(const ActivationsChoice&) = delete;
   ~ActivationsChoice() { set_activations(Activations::int16); }
+};
+
+/** Restores the choice of the processor's best set when it goes. */
+struct BestTarget {
+  BestTarget() = default;
+  BestTarget(const BestTarget&) = delete;
+  BestTarget& operator=(const BestTarget&) = delete;
+  ~BestTarget() { use_kernels(*available_kernels().front()); }
 };
 
 /** Float32 sums in another order; the promise of the room is 1e-5. */

@@ -14,15 +14,6 @@ namespace mx = mlx::core;
 using namespace assay::kernels;
 using namespace assay::kernels::test;
 
-namespace {
-
-// Restores the choice of the processor's best set.
-struct BestTarget {
-  ~BestTarget() { use_kernels(*available_kernels().front()); }
-};
-
-}  // namespace
-
 TEST_CASE("every instruction set of this processor gives the same") {
   const BestTarget restore;
   std::set<std::string> seen;

@@ -10,6 +10,7 @@
 
 #include "assay/core/finding.h"
 #include "assay/kernels/fused.h"
+#include "assay/kernels/top_p.h"
 
 namespace assay {
 namespace mx = mlx::core;
@@ -70,15 +71,7 @@ mx::array penalize(const SamplingOptions& options,
 }
 
 mx::array keep_top_p(const mx::array& logprobs, float top_p) {
-  auto sorted = mx::sort(logprobs, 0);  // least likely first
-  auto probabilities = mx::exp(sorted);
-  auto above = mx::cumsum(probabilities, 0, true, false);
-  auto dropped = mx::sum(
-      mx::astype(mx::greater_equal(
-                     above, mx::array(top_p) * mx::sum(probabilities, true)),
-                 mx::int32),
-      true);
-  auto least = mx::take(sorted, dropped, 0);
+  auto least = kernels::least_in_top_p(logprobs, top_p);
   return mx::where(mx::less(logprobs, least), mx::array(kNever), logprobs);
 }
 

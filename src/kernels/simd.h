@@ -34,8 +34,8 @@ struct IntegerKernels {
                    size_t end);
 };
 
-/** The largest of some values, and the sum of exp(value - largest): none of a
- * number where one of them is none, 0 where the largest is infinite. */
+/** The largest of some values, and the sum of exp(value - largest), which is no
+ * number where one of them is none, and 0 where the largest is infinite. */
 struct ExpSum {
   float largest = -std::numeric_limits<float>::infinity();
   float sum = 0;

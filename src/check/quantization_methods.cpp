@@ -375,13 +375,12 @@ void hold_plain_type(QuantizationChecker& checker) {
   }
   const TensorInfo* other = nullptr;
   for (const auto& tensor : checker.model().tensors) {
-    bool plain = tensor.dtype == DType::f16 || tensor.dtype == DType::bf16 ||
-                 tensor.dtype == DType::f32;
-    if (!plain || tensor.shape.size() != 2 ||
+    auto stored = torch_name(tensor.dtype);
+    if (stored.empty() || tensor.shape.size() != 2 ||
         !tensor.name.ends_with(".weight")) {
       continue;
     }
-    if (named == torch_name(tensor.dtype)) {
+    if (named == stored) {
       return;
     }
     other = &tensor;

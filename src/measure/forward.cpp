@@ -8,6 +8,7 @@
 
 #include "assay/arch/loaded_model.h"
 #include "assay/core/finding.h"
+#include "assay/kernels/fused.h"
 
 namespace assay::measurement {
 namespace mx = mlx::core;
@@ -50,6 +51,14 @@ mx::array logits_of(const nn::LanguageModel& model, const mx::array& hidden) {
   auto logits = mx::astype(model.logits(hidden), mx::float32);
   mx::eval(logits);
   return logits;
+}
+
+std::vector<float> losses(const mx::array& logits, const mx::array& targets) {
+  auto chosen = mx::squeeze(
+      mx::take_along_axis(logits, mx::expand_dims(targets, 1), 1), 1);
+  auto loss = mx::contiguous(kernels::logsumexp(logits) - chosen);
+  mx::eval(loss);
+  return {loss.data<float>(), loss.data<float>() + loss.size()};
 }
 
 std::vector<Rows> row_pieces(int length, int64_t vocab) {

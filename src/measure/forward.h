@@ -1,7 +1,8 @@
 #pragma once
 
 // A sequence through a model in bounded memory: hidden states in pieces with
-// caches, logits in pieces of rows. Internal to the room.
+// caches, logits in pieces of rows, and the losses under them. For measure and
+// for the trials of quantize.
 
 #include <cstdint>
 #include <functional>
@@ -22,6 +23,11 @@ mlx::core::array hidden_states(const nn::LanguageModel& model,
 /** float32 logits [rows, vocab] of hidden states, evaluated. */
 mlx::core::array logits_of(const nn::LanguageModel& model,
                            const mlx::core::array& hidden);
+
+/** Negative log-likelihoods of targets [rows] (int32) under logits
+ * [rows, vocab]. */
+std::vector<float> losses(const mlx::core::array& logits,
+                          const mlx::core::array& targets);
 
 /** Rows [first, first + count) of a sequence. */
 struct Rows {

@@ -5,10 +5,8 @@
 #include <vector>
 
 #include <mlx/ops.h>
-#include <mlx/transforms.h>
 #include <nlohmann/json.hpp>
 
-#include "assay/kernels/fused.h"
 #include "assay/measure/forward.h"
 
 namespace assay {
@@ -16,15 +14,6 @@ namespace mx = mlx::core;
 using namespace measurement;
 
 namespace {
-
-// Negative log-likelihoods of targets [rows] under logits [rows, vocab].
-std::vector<float> losses(const mx::array& logits, const mx::array& targets) {
-  auto chosen = mx::squeeze(
-      mx::take_along_axis(logits, mx::expand_dims(targets, 1), 1), 1);
-  auto loss = mx::contiguous(kernels::logsumexp(logits) - chosen);
-  mx::eval(loss);
-  return {loss.data<float>(), loss.data<float>() + loss.size()};
-}
 
 struct Sums {
   double loss = 0;

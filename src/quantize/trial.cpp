@@ -8,7 +8,6 @@
 
 #include "assay/convert/stream.h"
 #include "assay/formats/affine.h"
-#include "assay/kernels/fused.h"
 #include "assay/measure/forward.h"
 #include "assay/quantize/mix.h"
 
@@ -30,12 +29,9 @@ double window_loss(const mx::array& logits, std::span<const int32_t> ids) {
   int rows = logits.shape(0) - 1;
   for (auto [first, count] : row_pieces(rows, logits.shape(1))) {
     auto piece = rows_of(logits, first, count);
-    auto targets = mx::array(ids.begin() + first + 1, {count, 1}, mx::int32);
-    auto chosen = mx::squeeze(mx::take_along_axis(piece, targets, 1), 1);
-    auto loss = mx::contiguous(kernels::logsumexp(piece) - chosen);
-    mx::eval(loss);
-    for (int i = 0; i < count; ++i) {
-      total += loss.data<float>()[i];
+    auto targets = mx::array(ids.begin() + first + 1, {count}, mx::int32);
+    for (double loss : losses(piece, targets)) {
+      total += loss;
     }
   }
   return total;

@@ -127,7 +127,7 @@ mx::array attention(const AttentionInputs& inputs) {
   }
   const auto keys = describe("attention", inputs.keys, 4);
   const auto values = describe("attention", inputs.values, 4);
-  check_attention(inputs.q, inputs.keys, keys, inputs.values);
+  check_attention(inputs.q.shape(), inputs.keys, keys, inputs.values);
   Arrays arrays{mx::astype(inputs.q, mx::float32)};
   Places places;
   places.key_parts = append_parts(arrays, inputs.keys);

@@ -23,18 +23,23 @@ mlx::core::array append(const mlx::core::array& store,
                         int position,
                         bool unread);
 
-struct CachedAttentionInputs {
-  /// [batch, heads or kv_heads, length, dim and value_dim]
-  mlx::core::array q, k, v;
+/** A cache and what attention makes of it. */
+struct CacheStep {
   /// [batch, kv_heads, capacity, dim and value_dim], float32, float16 or bf16
   mlx::core::array keys, values;
-  int position = 0;     ///< where k and v go
+  int position = 0;     ///< where the new keys and values go
   int remembered = 0;   ///< positions of the stores in use, these among them
   bool unread = false;  ///< see append
-  std::optional<RopeAt> rope = {};  ///< of q and k
+  std::optional<RopeAt> rope = {};  ///< of queries and new keys
   std::optional<mlx::core::array> sinks = {};
   float scale = 1;
   float softcap = 0;
+};
+
+struct CachedAttentionInputs {
+  /// [batch, heads or kv_heads, length, dim and value_dim]
+  mlx::core::array q, k, v;
+  CacheStep step;
 };
 
 struct CachedAttention {

@@ -202,12 +202,19 @@ void check_width(std::string_view operation,
   if (!mx::issubdtype(x.dtype(), mx::floating)) {
     refuse(operation, "x must be of a floating type but got ", x.dtype());
   }
-  if (x.ndim() == 0 || static_cast<size_t>(x.shape(-1)) != w.columns) {
+  check_width(operation, x.shape(), weight, w);
+}
+
+void check_width(std::string_view operation,
+                 const mx::Shape& x,
+                 const Weight& weight,
+                 const Matrix& w) {
+  if (x.empty() || static_cast<size_t>(x.back()) != w.columns) {
     auto shape = weight.data.shape();
     shape.back() = static_cast<int>(w.columns);
     refuse(operation,
            "Last dimension of x with shape ",
-           x.shape(),
+           x,
            " must match the input width of the weight with shape ",
            shape);
   }
@@ -237,20 +244,19 @@ void check_gathered(const mx::array& x,
   }
 }
 
-void check_attention(const mx::array& q,
+void check_attention(const mx::Shape& q,
                      const Weight& keys,
                      const Matrix& described_keys,
                      const Weight& values) {
   constexpr std::string_view kOperation = "attention";
-  if (q.ndim() != 4) {
-    refuse(kOperation, "Queries must have 4 dimensions but got ", q.shape());
+  if (q.size() != 4) {
+    refuse(kOperation, "Queries must have 4 dimensions but got ", q);
   }
   check_width(kOperation, q, keys, described_keys);
   const auto& k = keys.data.shape();
   const auto& v = values.data.shape();
-  const bool fit = k[0] == q.shape(0) && v[0] == k[0] && v[1] == k[1] &&
-                   v[2] == k[2] && k[1] > 0 && q.shape(1) % k[1] == 0 &&
-                   k[2] >= q.shape(2);
+  const bool fit = k[0] == q[0] && v[0] == k[0] && v[1] == k[1] &&
+                   v[2] == k[2] && k[1] > 0 && q[1] % k[1] == 0 && k[2] >= q[2];
   if (!fit) {
     refuse(kOperation,
            "Keys with shape ",
@@ -258,7 +264,7 @@ void check_attention(const mx::array& q,
            " and values with shape ",
            v,
            " do not serve queries with shape ",
-           q.shape());
+           q);
   }
   for (const auto* part : {&keys, &values}) {
     if (part->scales && part->quantization.mode != "affine") {
@@ -267,9 +273,9 @@ void check_attention(const mx::array& q,
   }
 }
 
-void check_rope(const mx::array& x, size_t pairs) {
-  if (x.ndim() != 4 || pairs == 0 ||
-      2 * pairs > static_cast<size_t>(x.shape(-1))) {
+void check_rope(const mx::Shape& x, size_t pairs) {
+  if (x.size() != 4 || pairs == 0 ||
+      2 * pairs > static_cast<size_t>(x.back())) {
     throw std::invalid_argument(
         "[rope] x must have four axes, the last as wide as the rotated pairs");
   }

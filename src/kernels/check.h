@@ -19,9 +19,14 @@ Matrix describe(std::string_view operation,
                 const Weight& weight,
                 size_t dimensions);
 
-/** Throws unless x has at least one axis and its last is w.columns. */
+/** Throws unless x is of a floating type, has at least one axis and its last is
+ * w.columns. */
 void check_width(std::string_view operation,
                  const mlx::core::array& x,
+                 const Weight& weight,
+                 const Matrix& w);
+void check_width(std::string_view operation,
+                 const mlx::core::Shape& x,
                  const Weight& weight,
                  const Matrix& w);
 
@@ -34,14 +39,14 @@ void check_gathered(const mlx::core::array& x,
 
 /** Throws unless q [batch, heads, length, dim] can meet keys and values
  * [batch, kv_heads, positions, ...] of these shapes. */
-void check_attention(const mlx::core::array& q,
+void check_attention(const mlx::core::Shape& q,
                      const Weight& keys,
                      const Matrix& described_keys,
                      const Weight& values);
 
 /** Throws unless x [batch, heads, length, dim] has that many pairs to rotate.
  */
-void check_rope(const mlx::core::array& x, size_t pairs);
+void check_rope(const mlx::core::Shape& x, size_t pairs);
 
 /** Throws unless the array holds integers. */
 void check_integers(std::string_view operation,

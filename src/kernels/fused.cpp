@@ -90,9 +90,14 @@ struct RopeWork {
   Rotation rotation;
 
   void operator()(const Arrays& inputs, mx::array& out) const {
+    const Rows rows(inputs[0]);
     const auto length = static_cast<size_t>(out.shape(-2));
-    rotate_heads(
-        inputs[0], rotation, rotation.angles(length), out.data<float>());
+    rotate_heads(rows,
+                 out.size() / rows.width(),
+                 length,
+                 rotation,
+                 rotation.angles(length),
+                 out.data<float>());
   }
 };
 
@@ -106,7 +111,7 @@ struct SiluGateWork {
       for (size_t r = first; r < last; ++r) {
         const float* g = gate.at(r, gate_scratch);
         const float* u = up.at(r, up_scratch);
-        silu_gate_row(g, u, width, to + r * width);
+        kernels().silu_gate(g, u, width, to + r * width);
       }
     });
   }
@@ -195,7 +200,7 @@ mx::array rope(const mx::array& x,
                bool interleaved,
                int offset,
                float scale) {
-  check_rope(x, periods.size());
+  check_rope(x.shape(), periods.size());
   if (!on_cpu()) {
     return rope_by_mlx(x, periods.array(), interleaved, offset, scale);
   }

@@ -45,12 +45,12 @@ class Fused : public mlx::core::Primitive {
         std::function<Arrays(Arrays)> fallback,
         const char* name,
         std::vector<mlx::core::Shape> shapes,
-        Work work)
+        std::shared_ptr<const Work> work)
       : Primitive(stream),
         fallback_(std::move(fallback)),
         name_(name),
         shapes_(std::move(shapes)),
-        work_(std::make_shared<const Work>(std::move(work))) {}
+        work_(std::move(work)) {}
 
   const char* name() const override { return name_; }
   void eval_gpu(const Arrays&, Arrays&) override {
@@ -147,7 +147,7 @@ template <class Work>
 std::shared_ptr<Fused<Work>> make_fused(const char* name,
                                         std::vector<mlx::core::Shape> shapes,
                                         std::function<Arrays(Arrays)> fallback,
-                                        Work work) {
+                                        std::shared_ptr<const Work> work) {
   return std::make_shared<Fused<Work>>(
       mlx::core::default_stream(mlx::core::default_device()),
       std::move(fallback),
@@ -163,12 +163,26 @@ Arrays fuse_all(const char* name,
                 const std::vector<mlx::core::Shape>& shapes,
                 const std::vector<mlx::core::Dtype>& types,
                 std::function<Arrays(Arrays)> fallback,
-                Work work) {
+                std::shared_ptr<const Work> work) {
   return mlx::core::array::make_arrays(
       shapes,
       types,
       make_fused(name, shapes, std::move(fallback), std::move(work)),
       inputs);
+}
+template <class Work>
+Arrays fuse_all(const char* name,
+                const Arrays& inputs,
+                const std::vector<mlx::core::Shape>& shapes,
+                const std::vector<mlx::core::Dtype>& types,
+                std::function<Arrays(Arrays)> fallback,
+                Work work) {
+  return fuse_all(name,
+                  inputs,
+                  shapes,
+                  types,
+                  std::move(fallback),
+                  std::make_shared<const Work>(std::move(work)));
 }
 
 /** The node's only output, of `shape`, float32. */
@@ -177,13 +191,25 @@ mlx::core::array fuse(const char* name,
                       Arrays inputs,
                       mlx::core::Shape shape,
                       std::function<Arrays(Arrays)> fallback,
-                      Work work) {
+                      std::shared_ptr<const Work> work) {
   auto primitive =
       make_fused(name, {shape}, std::move(fallback), std::move(work));
   return mlx::core::array(std::move(shape),
                           mlx::core::float32,
                           std::move(primitive),
                           std::move(inputs));
+}
+template <class Work>
+mlx::core::array fuse(const char* name,
+                      Arrays inputs,
+                      mlx::core::Shape shape,
+                      std::function<Arrays(Arrays)> fallback,
+                      Work work) {
+  return fuse(name,
+              std::move(inputs),
+              std::move(shape),
+              std::move(fallback),
+              std::make_shared<const Work>(std::move(work)));
 }
 
 }  // namespace assay::kernels

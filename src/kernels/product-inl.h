@@ -470,12 +470,17 @@ HWY_INLINE void ForEachColumn(const Matrix& w, const Function& f) {
     }
   } else {
     constexpr size_t kV = F::kVectors;
-    for (size_t k = 0; k < w.columns; k += kV) {
-      const size_t word = k / kV;
-      const size_t at = word / kLanes * kBlock<F> + word % kLanes;
-      for (size_t j = 0; j < kV; ++j) {
-        f(at + j * kLanes, k + j);
+    const size_t whole = w.columns / kBlock<F> * kBlock<F>;
+    for (size_t b = 0; b < whole; b += kBlock<F>) {  // constant bounds
+      for (size_t lane = 0; lane < kLanes; ++lane) {
+        for (size_t j = 0; j < kV; ++j) {
+          f(b + j * kLanes + lane, b + lane * kV + j);
+        }
       }
+    }
+    for (size_t k = whole; k < w.columns; ++k) {
+      const size_t lane = (k - whole) / kV;
+      f(whole + k % kV * kLanes + lane, k);
     }
   }
 }

@@ -1,7 +1,7 @@
 #pragma once
 
-// What becomes of single rows of float32, without MLX's graph: norm, rotation,
-// gate. Nodes of one operation and nodes of several call the same.
+// What becomes of single rows of float32, without MLX's graph: norm and
+// rotation. Nodes of one operation and nodes of several call the same.
 
 #include <algorithm>
 #include <cmath>
@@ -25,6 +25,10 @@ class Rows {
         shape_(x.shape().begin(), x.shape().end() - 1),
         strides_(x.strides().begin(), x.strides().end() - 1),
         contiguous_(x.flags().row_contiguous) {}
+
+  /** Rows of `width` values that stand side by side. */
+  Rows(const float* data, size_t width)
+      : data_(data), width_(width), stride_(1), contiguous_(true) {}
 
   /** Row `index` in row-major order; copied to `scratch` if its values do not
    * stand side by side. */
@@ -105,16 +109,6 @@ inline void norm_row(
   }
 }
 
-/** gate * sigmoid(gate) * up; `out` may be one of them. */
-inline void silu_gate_row(const float* gate,
-                          const float* up,
-                          size_t width,
-                          float* out) {
-  for (size_t i = 0; i < width; ++i) {
-    out[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
-  }
-}
-
 /** The rotation of heads by their position; see rope(). */
 struct Rotation {
   std::vector<float> periods;
@@ -167,19 +161,19 @@ struct Rotation {
   }
 };
 
-/** The heads of x [batch, heads, length, dim], turned by the angles of their
- * positions, row by row into `to`. */
-inline void rotate_heads(const mlx::core::array& x,
+/** `count` heads of x [batch, heads, length, dim], turned by the angles of
+ * their positions, row by row into `to`. */
+inline void rotate_heads(const Rows& x,
+                         size_t count,
+                         size_t length,
                          const Rotation& rotation,
                          const std::vector<float>& angles,
                          float* to) {
-  const Rows rows(x);
-  const size_t dim = rows.width();
-  const auto length = static_cast<size_t>(x.shape(-2));
-  over_rows(x.size() / dim, dim, [&](size_t first, size_t last) {
+  const size_t dim = x.width();
+  over_rows(count, dim, [&](size_t first, size_t last) {
     std::vector<float> scratch;
     for (size_t r = first; r < last; ++r) {
-      rotation.turn(rows.at(r, scratch),
+      rotation.turn(x.at(r, scratch),
                     angles.data() + rotation.width() * (r % length),
                     dim,
                     to + r * dim);

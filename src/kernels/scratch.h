@@ -39,6 +39,7 @@ struct Scratch {
   Buffer rows;       ///< copies of weight rows at the end of an array
   Buffer scales;     ///< scales and biases as float32
   Buffer panel;      ///< decoded weights
+  Buffer decoded;    ///< some of its rows, before they are turned
   Buffer attention;  ///< a tile of attention: queries, keys, values, scores
 };
 

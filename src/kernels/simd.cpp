@@ -15,6 +15,7 @@
 #include "assay/kernels/attend-inl.h"
 #include "assay/kernels/exp_sum-inl.h"
 #include "assay/kernels/fours-inl.h"
+#include "assay/kernels/silu-inl.h"
 #include "assay/kernels/simd.h"
 #include "assay/kernels/tile-inl.h"
 
@@ -228,6 +229,7 @@ const Kernels* GetKernels() {
                              CallAttend,
                              CallDecode,
                              SumOfExps,
+                             SiluGate,
                              QuantizeAffine};
   return &table;
 }

@@ -74,6 +74,11 @@ struct Kernels {
   /** Weight row `row` as float32, in the order of its columns. */
   void (*decode)(const Matrix& w, size_t row, float* out);
   ExpSum (*exp_sum)(const float* x, size_t count);
+  /** gate * sigmoid(gate) * up; `out` may be one of them. */
+  void (*silu_gate)(const float* gate,
+                    const float* up,
+                    size_t count,
+                    float* out);
   /** See quantize.h, which checks the sizes. */
   bool (*quantize_affine)(const AffineRows& rows, RoundingError& error);
 };

@@ -196,52 +196,86 @@ array Attention::attended(const array& x,
   }
   int offset = cache != nullptr ? cache->offset() : 0;
   int context = cache != nullptr ? cache->context(k.shape(2)) : 0;
-  AttentionSpec spec{config_.scale, config_.window, config_.softcap};
-  if (sinks_) {
-    spec.sinks = (*sinks_)();
-  }
   if (cache != nullptr) {
-    if (auto room = cache->room(k, v)) {
-      return attended_in(*room, {q, k, v}, offset, context, spec, *cache);
+    if (auto room = cache->room(k.shape(0), k.shape(2), k.dtype())) {
+      kernels::RopePeriods scratch;
+      auto [out, keys, values] = kernels::cached_attention(
+          {q, k, v, step_in(*room, offset, context, k.shape(2), scratch)});
+      cache->put_back(keys, values);
+      return out;
     }
   }
   if (config_.use_rope) {
     q = rope_(q, offset, context);
     k = rope_(k, offset, context);
   }
+  AttentionSpec spec{config_.scale, config_.window, config_.softcap};
+  if (sinks_) {
+    spec.sinks = (*sinks_)();
+  }
   return join_heads(attention(q, k, v, cache, spec));
 }
 
-array Attention::attended_in(const KVCache::Room& room,
-                             const Qkv& fresh,
-                             int offset,
-                             int context,
-                             const AttentionSpec& spec,
-                             KVCache& cache) const {
-  const auto& [q, k, v] = fresh;
-  kernels::CachedAttentionInputs inputs{q, k, v, room.keys, room.values};
-  inputs.position = room.position;
-  inputs.remembered = room.remembered;
-  inputs.unread = room.unread;
-  inputs.sinks = spec.sinks;
-  inputs.scale = spec.scale;
-  inputs.softcap = spec.softcap;
-  kernels::RopePeriods scratch;
-  if (config_.use_rope) {
-    inputs.rope.emplace(rope_.at(offset, context, k.shape(2), scratch));
+kernels::CacheStep Attention::step_in(const KVCache::Room& room,
+                                      int offset,
+                                      int context,
+                                      int length,
+                                      kernels::RopePeriods& scratch) const {
+  kernels::CacheStep step{room.keys, room.values};
+  step.position = room.position;
+  step.remembered = room.remembered;
+  step.unread = room.unread;
+  if (sinks_) {
+    step.sinks = (*sinks_)();
   }
-  auto [out, keys, values] = kernels::cached_attention(inputs);
-  cache.put_back(keys, values);
-  return out;
+  step.scale = config_.scale;
+  step.softcap = config_.softcap;
+  if (config_.use_rope) {
+    step.rope.emplace(rope_.at(offset, context, length, scratch));
+  }
+  return step;
 }
 
 array Attention::operator()(const array& x, KVCache* cache) const {
   return o_(attended(x, nullptr, cache));
 }
 
+std::optional<array> Attention::one_node(const array& x,
+                                         const RmsNorm& norm,
+                                         KVCache& cache) const {
+  // Nothing may stand between: neither biases nor norms of heads.
+  if (qkv_ || q_->bias || k_->bias || v_->bias || o_.bias || q_norm_ ||
+      !node_.takes(x,
+                   norm.norm_of(x),
+                   {*q_->weight.value,
+                    *k_->weight.value,
+                    *v_->weight.value,
+                    *o_.weight.value,
+                    config_.heads,
+                    config_.kv_heads})) {
+    return std::nullopt;
+  }
+  const int offset = cache.offset();
+  const int context = cache.context(1);
+  const auto room = cache.room(x.shape(0), 1, mx::float32);
+  if (!room) {
+    return std::nullopt;
+  }
+  kernels::RopePeriods scratch;
+  auto [out, keys, values] =
+      node_(x, step_in(*room, offset, context, 1, scratch));
+  cache.put_back(keys, values);
+  return out;
+}
+
 array Attention::added_to(const array& x,
                           const RmsNorm& norm,
                           KVCache* cache) const {
+  if (cache != nullptr) {
+    if (auto result = one_node(x, norm, *cache)) {
+      return *result;
+    }
+  }
   return o_.added_to(x, attended(x, &norm, cache));
 }
 

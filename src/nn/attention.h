@@ -7,6 +7,8 @@
 
 #include <mlx/array.h>
 
+#include "assay/kernels/cached_attention.h"
+#include "assay/kernels/decoder_block.h"
 #include "assay/nn/cache.h"
 #include "assay/nn/layers.h"
 #include "assay/nn/rope.h"
@@ -84,12 +86,16 @@ class Attention : public Module {
   Qkv project_heads(const array& x, const RmsNorm* norm) const;
   /** What o_proj takes. */
   array attended(const array& x, const RmsNorm* norm, KVCache* cache) const;
-  array attended_in(const KVCache::Room& room,
-                    const Qkv& fresh,
-                    int offset,
-                    int context,
-                    const AttentionSpec& spec,
-                    KVCache& cache) const;
+  /** What attention makes of `length` more positions in the cache. */
+  kernels::CacheStep step_in(const KVCache::Room& room,
+                             int offset,
+                             int context,
+                             int length,
+                             kernels::RopePeriods& scratch) const;
+  /** x + the result for the normed x in one node, if it can be. */
+  std::optional<array> one_node(const array& x,
+                                const RmsNorm& norm,
+                                KVCache& cache) const;
 
   AttentionConfig config_;
   std::optional<Linear> q_, k_, v_, qkv_;
@@ -97,6 +103,7 @@ class Attention : public Module {
   std::optional<RmsNorm> q_norm_, k_norm_;
   std::optional<Parameter> sinks_;
   Rope rope_;
+  mutable kernels::SelfAttentionNode node_;  // for one position
 };
 
 }  // namespace assay::nn

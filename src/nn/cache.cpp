@@ -66,17 +66,15 @@ CachedTensor KVCache::show(const Store& store) const {
   return {part(0), part(1), part(2), group_size_, bits_};
 }
 
-// Makes room in `part` for `fresh` at `position`.
-void KVCache::make_room(mx::array& part,
-                        const mx::array& fresh,
-                        int position) const {
-  int end = position + fresh.shape(2);
+// Makes room in `part` for `fresh` positions at `position`.
+void KVCache::make_room(mx::array& part, int fresh, int position) const {
+  int end = position + fresh;
   if (end <= part.shape(2)) {
     return;
   }
-  auto room = fresh.shape();
+  auto room = part.shape();
   int wanted = (end + kStep - 1) / kStep * kStep;
-  if (limit_ > 0 && fresh.shape(2) == 1) {
+  if (limit_ > 0 && fresh == 1) {
     wanted = std::max(std::min(wanted, limit_), end);
   }
   room[2] = wanted - position;
@@ -97,7 +95,7 @@ void KVCache::put(Store& store,
     }
   }
   for (size_t i = 0; i < store.size(); ++i) {
-    make_room(store[i], fresh[i], position);
+    make_room(store[i], fresh[i].shape(2), position);
     store[i] = kernels::append(store[i], fresh[i], position, unread);
   }
 }
@@ -189,22 +187,25 @@ KVCache::View KVCache::update(const mx::array& keys, const mx::array& values) {
   return view;
 }
 
-std::optional<KVCache::Room> KVCache::room(const mx::array& keys,
-                                           const mx::array& values) {
-  int fresh = keys.shape(2);
+std::optional<KVCache::Room> KVCache::room(int batch,
+                                           int fresh,
+                                           mx::Dtype type) {
   if (!is_plain(bits_) || !all_near(fresh)) {
     return std::nullopt;
   }
   auto [position, unread] = advance(fresh);
-  auto stored = [&](Store& store, const mx::array& part) {
+  auto stored = [&](Store& store, int dim) {
     if (store.empty()) {
-      store = encode(no_positions(part));
+      store = encode(mx::zeros({batch, shape_.kv_heads, 0, dim}, type));
     }
-    make_room(store[0], part, position);
+    make_room(store[0], fresh, position);
     return store[0];
   };
-  return Room{
-      stored(keys_, keys), stored(values_, values), position, length_, unread};
+  return Room{stored(keys_, shape_.key_dim),
+              stored(values_, shape_.value_dim),
+              position,
+              length_,
+              unread};
 }
 
 void KVCache::put_back(const mx::array& keys, const mx::array& values) {

@@ -76,11 +76,10 @@ class KVCache {
     int remembered = 0;             ///< positions in use with the new ones
     bool unread = false;            ///< see kernels::append
   };
-  /** Room for these, [batch, heads, length, dim], for an attention that writes
+  /** Room for `fresh` more positions of that type, for an attention that writes
    * them there itself; it must put the stores back. Nothing, and nothing is
    * done, if they must be quantized or need a mask. */
-  std::optional<Room> room(const mlx::core::array& keys,
-                           const mlx::core::array& values);
+  std::optional<Room> room(int batch, int fresh, mlx::core::Dtype type);
   void put_back(const mlx::core::array& keys, const mlx::core::array& values);
 
   /** Forgets the last `count` positions. False, and nothing is done, if they
@@ -113,9 +112,7 @@ class KVCache {
   };
   Place advance(int fresh);
   bool all_near(int fresh) const;
-  void make_room(mlx::core::array& part,
-                 const mlx::core::array& fresh,
-                 int position) const;
+  void make_room(mlx::core::array& part, int fresh, int position) const;
   void put(Store& store, const Store& fresh, int position, bool unread) const;
   Store encode(const mlx::core::array& fresh) const;
   CachedTensor show(const Store& store) const;

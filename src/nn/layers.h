@@ -11,6 +11,7 @@
 #include <mlx/array.h>
 #include <mlx/ops.h>
 
+#include "assay/kernels/decoder_block.h"
 #include "assay/kernels/fused.h"
 #include "assay/nn/module.h"
 
@@ -110,6 +111,7 @@ class GatedMlp : public Module {
   array inner(const array& x, const RmsNorm* norm) const;
 
   Activation activation_;
+  mutable kernels::GatedMlpNode node_;  // for a few rows
 };
 
 /** The type in which `x` is computed with: parameters that are not matrices

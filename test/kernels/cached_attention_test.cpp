@@ -24,29 +24,29 @@ constexpr int kBatch = 2, kKvHeads = 2, kCapacity = 300, kDim = 24;
 CachedAttention by_parts(const CachedAttentionInputs& in) {
   auto put = [&](const mx::array& store, const mx::array& fresh) {
     auto stop = store.shape();
-    stop[2] = in.position + fresh.shape(2);
-    return mx::slice_update(store, fresh, {0, 0, in.position, 0}, stop);
+    stop[2] = in.step.position + fresh.shape(2);
+    return mx::slice_update(store, fresh, {0, 0, in.step.position, 0}, stop);
   };
   auto turned = [&](const mx::array& x) {
-    return in.rope ? rope(x,
-                          in.rope->periods,
-                          in.rope->interleaved,
-                          in.rope->offset,
-                          in.rope->scale)
-                   : x;
+    return in.step.rope ? rope(x,
+                               in.step.rope->periods,
+                               in.step.rope->interleaved,
+                               in.step.rope->offset,
+                               in.step.rope->scale)
+                        : x;
   };
-  auto keys = put(in.keys, turned(in.k));
-  auto values = put(in.values, in.v);
+  auto keys = put(in.step.keys, turned(in.k));
+  auto values = put(in.step.values, in.v);
   auto seen = [&](const mx::array& store) {
     auto stop = store.shape();
-    stop[2] = in.remembered;
+    stop[2] = in.step.remembered;
     return Weight{mx::slice(store, {0, 0, 0, 0}, stop), {}, {}, {}};
   };
   AttentionInputs parts{turned(in.q), seen(keys), seen(values)};
   parts.causal = in.q.shape(2) > 1;
-  parts.sinks = in.sinks;
-  parts.scale = in.scale;
-  parts.softcap = in.softcap;
+  parts.sinks = in.step.sinks;
+  parts.scale = in.step.scale;
+  parts.softcap = in.step.softcap;
   auto out = mx::transpose(attention(parts), {0, 2, 1, 3});
   return {mx::flatten(out, 2, 3), keys, values};
 }
@@ -58,11 +58,10 @@ CachedAttentionInputs make_step(int length, mx::Dtype type, int position) {
   CachedAttentionInputs in{random({kBatch, 6, length, kDim}, 1),
                            random({kBatch, kKvHeads, length, kDim}, 2),
                            random({kBatch, kKvHeads, length, 16}, 3),
-                           store(kDim, 4),
-                           store(16, 5)};
-  in.position = position;
-  in.remembered = position + length;
-  in.scale = 0.2f;
+                           {store(kDim, 4), store(16, 5)}};
+  in.step.position = position;
+  in.step.remembered = position + length;
+  in.step.scale = 0.2f;
   return in;
 }
 
@@ -70,7 +69,7 @@ void check_same(const CachedAttentionInputs& in) {
   const auto [out, keys, stored] = cached_attention(in);
   const auto expected = by_parts(in);
   CHECK(out.shape() == expected.out.shape());
-  CHECK(keys.dtype() == in.keys.dtype());
+  CHECK(keys.dtype() == in.step.keys.dtype());
   CHECK(values(out) == values(expected.out));
   CHECK(values(keys) == values(expected.keys));
   CHECK(values(stored) == values(expected.values));
@@ -87,11 +86,11 @@ TEST_CASE("a cached attention is its parts, whatever the store is made of") {
         CAPTURE(position);
         auto in = make_step(length, type, position);
         check_same(in);
-        in.rope.emplace(RopeAt{periods, false, position + 4, 1.1f});
+        in.step.rope.emplace(RopeAt{periods, false, position + 4, 1.1f});
         check_same(in);
-        in.rope.emplace(RopeAt{periods, true, position, 1.0f});
-        in.softcap = 0.8f;
-        in.sinks = random({6}, 9);
+        in.step.rope.emplace(RopeAt{periods, true, position, 1.0f});
+        in.step.softcap = 0.8f;
+        in.step.sinks = random({6}, 9);
         check_same(in);
       }
     }
@@ -100,7 +99,7 @@ TEST_CASE("a cached attention is its parts, whatever the store is made of") {
 
 TEST_CASE("a ring: the new position is not the last of the store") {
   auto in = make_step(1, mx::float32, 17);
-  in.remembered = 120;
+  in.step.remembered = 120;
   check_same(in);
 }
 
@@ -113,30 +112,30 @@ TEST_CASE("queries and keys in the order of positions") {
   };
   const RopePeriods periods({1.0f, 3.0f});
   auto in = make_step(7, mx::float32, 40);
-  in.rope.emplace(RopeAt{periods, false, 40, 1});
+  in.step.rope.emplace(RopeAt{periods, false, 40, 1});
   in.q = apart(in.q);
   in.k = scattered(in.k);
   in.v = apart(in.v);
   check_same(in);
-  in.keys = scattered(in.keys);
+  in.step.keys = scattered(in.step.keys);
   check_same(in);
   in.q = scattered(in.q);
-  in.rope.reset();
+  in.step.rope.reset();
   check_same(in);
 }
 
 TEST_CASE("a store that is held is written to only where nobody reads") {
   auto in = make_step(1, mx::float32, 37);
-  mx::eval(in.keys, in.values);
-  const auto before = values(in.keys);
-  const auto* place = in.keys.data<float>();
+  mx::eval(in.step.keys, in.step.values);
+  const auto before = values(in.step.keys);
+  const auto* place = in.step.keys.data<float>();
 
   auto copied = cached_attention(in);
   mx::eval(copied.out, copied.keys, copied.values);
   CHECK(copied.keys.data<float>() != place);
-  CHECK(values(in.keys) == before);
+  CHECK(values(in.step.keys) == before);
 
-  in.unread = true;
+  in.step.unread = true;
   auto there = cached_attention(in);
   mx::eval(there.out, there.keys, there.values);
   CHECK(there.keys.data<float>() == place);
@@ -168,18 +167,18 @@ TEST_CASE("steps that are under way together see what they would alone") {
   const RopePeriods periods({1.0f, 3.0f});
   auto run = [&](bool together) {
     auto in = make_step(1, mx::float32, 0);
-    in.unread = true;
-    in.keys = mx::zeros(in.keys.shape());
-    in.values = mx::zeros(in.values.shape());
+    in.step.unread = true;
+    in.step.keys = mx::zeros(in.step.keys.shape());
+    in.step.values = mx::zeros(in.step.values.shape());
     std::vector<mx::array> outs;
     for (int t = 0; t < 60; ++t) {
-      in.position = t;
-      in.remembered = t + 1;
+      in.step.position = t;
+      in.step.remembered = t + 1;
       in.k = random(in.k.shape(), t);
-      in.rope.emplace(RopeAt{periods, false, t, 1});
+      in.step.rope.emplace(RopeAt{periods, false, t, 1});
       auto [out, keys, stored] = cached_attention(in);
-      in.keys = keys;
-      in.values = stored;
+      in.step.keys = keys;
+      in.step.values = stored;
       if (together) {
         mx::async_eval(out);
       } else {
@@ -198,7 +197,7 @@ TEST_CASE("gradients are those of the parts") {
     auto own = in;
     own.q = x[0];
     own.k = x[1];
-    own.values = x[2];
+    own.step.values = x[2];
     auto [out, keys, stored] = parts ? by_parts(own) : cached_attention(own);
     return mx::sum(mx::square(out)) + mx::sum(mx::square(keys)) +
            mx::sum(mx::square(stored));
@@ -206,7 +205,7 @@ TEST_CASE("gradients are those of the parts") {
   auto grad = [&](bool parts) {
     return mx::value_and_grad(
                [&](const std::vector<mx::array>& x) { return loss(x, parts); },
-               {0, 1, 2})({in.q, in.k, in.values})
+               {0, 1, 2})({in.q, in.k, in.step.values})
         .second;
   };
   const auto ours = grad(false);
@@ -218,13 +217,13 @@ TEST_CASE("gradients are those of the parts") {
 
 TEST_CASE("positions outside of the store, and other heads, are refused") {
   auto late = make_step(5, mx::float32, 290);
-  late.position = 296;
+  late.step.position = 296;
   CHECK_THROWS_AS(cached_attention(late), std::invalid_argument);
   auto before = make_step(1, mx::float32, 0);
-  before.position = -1;
+  before.step.position = -1;
   CHECK_THROWS_AS(cached_attention(before), std::invalid_argument);
   auto past = make_step(1, mx::float32, 290);
-  past.remembered = kCapacity + 1;
+  past.step.remembered = kCapacity + 1;
   CHECK_THROWS_AS(cached_attention(past), std::invalid_argument);
   auto heads = make_step(1, mx::float32, 3);
   heads.v = random({kBatch, 3, 1, 16}, 1);

@@ -1,6 +1,10 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 #include <mlx/ops.h>
@@ -47,6 +51,73 @@ TEST_CASE("every instruction set of this processor gives the same") {
   }
   MESSAGE("instruction sets: ", seen.size());
   CHECK(seen.size() >= 1);
+}
+
+TEST_CASE("many rows of activations, in every set") {
+  const BestTarget restore;
+  for (const auto* set : available_kernels()) {
+    use_kernels(*set);
+    CAPTURE(kernels().name);
+    for (const auto& format : all_formats()) {
+      CAPTURE(format.name);
+      const int step = format.mode.empty() ? 3 : format.group;
+      // Strips of weight rows, single vectors of them and parts of one.
+      for (int out : {3, 64, 77, 150}) {
+        const auto w = make_weight(format, {out, 3 * step}, out);
+        for (int rows : {31, 32, 45}) {
+          CAPTURE(out);
+          CAPTURE(rows);
+          const auto x = random({rows, 3 * step}, rows);
+          CHECK(product_error(linear(x, w), x, w) < kTolerance);
+        }
+      }
+    }
+    // More columns than are taken at a time, and than a panel has room for.
+    const auto wide = make_weight({"", "", 0, 16, mx::bfloat16}, {5, 9001}, 1);
+    const auto x = random({40, 9001}, 2);
+    CHECK(product_error(linear(x, wide), x, wide) < kTolerance);
+  }
+}
+
+TEST_CASE("the SiLU gate of every set is the formula's to the last bits") {
+  const BestTarget restore;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::vector<float> gate = {0.0f,
+                             -0.0f,
+                             1e-30f,
+                             -1e-30f,
+                             88.8f,
+                             -88.8f,
+                             104.0f,
+                             -104.0f,
+                             kInfinity,
+                             -2e38f,
+                             2e38f,
+                             std::nanf("")};
+  for (int i = -20000; i <= 20000; ++i) {
+    gate.push_back(static_cast<float>(i) * 0.005f);
+  }
+  const std::vector<float> up(gate.size(), 1.5f);
+  for (const auto* set : available_kernels()) {
+    CAPTURE(set->name);
+    for (size_t count : {gate.size(), size_t{1}, size_t{7}}) {
+      auto out = gate;  // in its place
+      set->silu_gate(out.data(), up.data(), count, out.data());
+      size_t wrong = 0;
+      for (size_t i = 0; i < count; ++i) {
+        const double g = gate[i];
+        const double expected = g / (1 + std::exp(-g)) * 1.5;
+        constexpr double kLeast = 1e-35;  // where exp(-g) is no float any more
+        const bool near = std::abs(out[i] - expected) <=
+                          std::max(3e-7 * std::abs(expected), kLeast);
+        wrong += near || (std::isnan(expected) && std::isnan(out[i])) ||
+                         out[i] == expected
+                     ? 0
+                     : 1;
+      }
+      CHECK(wrong == 0);
+    }
+  }
 }
 
 TEST_CASE("integer activations give what float32 sums give, in every set") {

@@ -64,11 +64,13 @@ int run_perplexity(const Arguments& arguments, Output& output) {
   Recording recording(arguments);
   auto model = arch::load_model(arguments.path("MODEL"));
   auto sample = sample_tokens(model, sample_options(arguments));
-  auto result = perplexity(model,
-                           sample.ids,
-                           {.window = arguments.dimension("--window"),
-                            .stride = arguments.dimension("--stride")},
-                           output.progress());
+  auto result = perplexity(
+      model,
+      sample.ids,
+      {.window = arguments.dimension("--window"),
+       .stride = arguments.dimension("--stride"),
+       .prefill_step_size = arguments.dimension("--prefill-step-size")},
+      output.progress());
   auto code = recording.keep(output, kSound, [&](const RecordTarget& target) {
     return record(target, arguments.path("MODEL"), sample, result);
   });
@@ -175,7 +177,8 @@ Command measure_command() {
                   {.name = "--prefill-step-size",
                    .kind = integer,
                    .value = "N",
-                   .help = "bench: positions of a prompt at once",
+                   .help = "bench, perplexity: positions of a prompt at "
+                           "once; 1: as text is generated",
                    .fallback = "512"},
                   {.name = "--kv-bits",
                    .kind = integer,

@@ -15,16 +15,16 @@ namespace mx = mlx::core;
 
 namespace {
 
-// Attention over a piece takes memory with the square of its length.
-constexpr size_t kPositions = 512;
 // Elements of the logits of a piece: 32 MB in float32.
 constexpr int64_t kElements = int64_t{1} << 23;
 
 }  // namespace
 
 mx::array hidden_states(const nn::LanguageModel& model,
-                        std::span<const int32_t> ids) {
-  if (ids.size() <= kPositions) {
+                        std::span<const int32_t> ids,
+                        int step) {
+  const auto positions = static_cast<size_t>(step);
+  if (ids.size() <= positions) {
     auto all = mx::squeeze(model.hidden(arch::to_array(ids), nullptr), 0);
     mx::eval(all);
     return all;
@@ -35,7 +35,7 @@ mx::array hidden_states(const nn::LanguageModel& model,
   }
   std::vector<mx::array> pieces;
   for (size_t start = 0; start < ids.size();) {
-    size_t count = std::min(ids.size() - start, kPositions);
+    size_t count = std::min(ids.size() - start, positions);
     auto piece =
         model.hidden(arch::to_array(ids.subspan(start, count)), &caches);
     pieces.push_back(mx::squeeze(piece, 0));
@@ -61,9 +61,9 @@ std::vector<float> losses(const mx::array& logits, const mx::array& targets) {
   return {loss.data<float>(), loss.data<float>() + loss.size()};
 }
 
-std::vector<Rows> row_pieces(int length, int64_t vocab) {
-  auto most = static_cast<int>(
-      std::max<int64_t>(1, kElements / std::max<int64_t>(1, vocab)));
+std::vector<Rows> row_pieces(int length, int64_t vocab, int most) {
+  most = static_cast<int>(
+      std::clamp<int64_t>(kElements / std::max<int64_t>(1, vocab), 1, most));
   std::vector<Rows> pieces;
   for (int first = 0; first < length; first += most) {
     pieces.push_back({first, std::min(most, length - first)});

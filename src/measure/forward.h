@@ -15,10 +15,15 @@
 
 namespace assay::measurement {
 
+/** Positions that are run at once: attention over a piece takes memory with the
+ * square of its length. */
+constexpr int kPrefillStep = 512;
+
 /** Hidden states [length, width] of a sequence from an empty context,
- * evaluated. */
+ * evaluated; `step` positions at a time. */
 mlx::core::array hidden_states(const nn::LanguageModel& model,
-                               std::span<const int32_t> ids);
+                               std::span<const int32_t> ids,
+                               int step = kPrefillStep);
 
 /** float32 logits [rows, vocab] of hidden states, evaluated. */
 mlx::core::array logits_of(const nn::LanguageModel& model,
@@ -35,8 +40,11 @@ struct Rows {
   int count = 0;
 };
 
-/** `length` rows in pieces whose logits take some tens of megabytes. */
-std::vector<Rows> row_pieces(int length, int64_t vocab);
+/** `length` rows in pieces whose logits take some tens of megabytes, of no more
+ * than `most` rows. */
+std::vector<Rows> row_pieces(int length,
+                             int64_t vocab,
+                             int most = kPrefillStep);
 
 /** Part of a text that is run at once, and the first of its tokens that counts
  * as predicted. */

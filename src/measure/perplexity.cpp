@@ -4,9 +4,11 @@
 #include <cmath>
 #include <vector>
 
+#include <fmt/format.h>
 #include <mlx/ops.h>
 #include <nlohmann/json.hpp>
 
+#include "assay/core/finding.h"
 #include "assay/measure/forward.h"
 
 namespace assay {
@@ -24,14 +26,15 @@ struct Sums {
 void add_window(const nn::LanguageModel& model,
                 std::span<const int32_t> ids,
                 size_t first_predicted,
+                int step,
                 Sums& sums) {
-  auto hidden = hidden_states(model, ids);
+  auto hidden = hidden_states(model, ids, step);
   // Row i predicts token i + 1; the last row predicts nothing.
   auto first = static_cast<int>(first_predicted) - 1;
   auto last = static_cast<int>(ids.size()) - 1;
   auto width = hidden.shape(1);
   auto vocab = model.logits(mx::slice(hidden, {0, 0}, {1, width})).shape(-1);
-  for (auto [start, count] : row_pieces(last - first, vocab)) {
+  for (auto [start, count] : row_pieces(last - first, vocab, step)) {
     int row = first + start;
     auto logits =
         logits_of(model, mx::slice(hidden, {row, 0}, {row + count, width}));
@@ -50,6 +53,12 @@ Perplexity perplexity(const nn::LanguageModel& model,
                       std::span<const int32_t> ids,
                       const PerplexityOptions& options,
                       const Progress& progress) {
+  if (options.prefill_step_size < 1) {
+    fail("measure.option",
+         "prefill_step_size",
+         "1 position or more",
+         fmt::format("{}", options.prefill_step_size));
+  }
   auto start = std::chrono::steady_clock::now();
   Sums sums;
   for (const auto& window :
@@ -57,6 +66,7 @@ Perplexity perplexity(const nn::LanguageModel& model,
     add_window(model,
                ids.subspan(window.start, window.length),
                window.first_predicted,
+               options.prefill_step_size,
                sums);
     if (progress) {
       progress({"perplexity", window.start + window.length, ids.size()});
@@ -74,6 +84,7 @@ Perplexity perplexity(const nn::LanguageModel& model,
           .predicted = sums.count,
           .window = options.window,
           .stride = options.stride == 0 ? options.window : options.stride,
+          .prefill_step_size = options.prefill_step_size,
           .seconds = elapsed.count()};
 }
 
@@ -92,6 +103,7 @@ Json to_json(const Perplexity& p) {
           {"predicted", p.predicted},
           {"window", p.window},
           {"stride", p.stride},
+          {"prefill_step_size", p.prefill_step_size},
           {"seconds", p.seconds}};
 }
 

@@ -19,6 +19,10 @@ struct PerplexityOptions {
    * windows overlap, each token counts once, in the first window that has it.
    */
   int stride = 0;
+  /** Positions of a window at a time, with a KV cache: products of few rows are
+   * other kernels than those of many. With 1 the text is read as generated text
+   * is written. */
+  int prefill_step_size = 512;
 };
 
 struct Perplexity {
@@ -29,7 +33,7 @@ struct Perplexity {
   uint64_t tokens = 0;     ///< of the text
   uint64_t predicted = 0;  ///< that count: all but the first of each window,
                            ///< or those that an overlap predicts too
-  int window = 0, stride = 0;
+  int window = 0, stride = 0, prefill_step_size = 0;
   double seconds = 0;
 };
 

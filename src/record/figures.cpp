@@ -298,6 +298,10 @@ RecordReport record(const RecordTarget& target,
   run.settings = sample_facts(sample);
   run.settings.emplace_back("window", fmt::format("{}", result.window));
   run.settings.emplace_back("stride", fmt::format("{}", result.stride));
+  if (result.prefill_step_size != PerplexityOptions().prefill_step_size) {
+    run.settings.emplace_back("prefill step size",
+                              fmt::format("{}", result.prefill_step_size));
+  }
   run.values = {exact("perplexity", result.perplexity, "", Better::less),
                 exact("mean NLL", result.mean_nll, "nats/token", Better::less),
                 exact("standard error of NLL",

@@ -2,31 +2,50 @@
 
 #include <cmath>
 #include <filesystem>
+#include <span>
+#include <string>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
 #include "assay/core/file.h"
+#include "assay/kernels/linear.h"
 #include "assay/measure/perplexity.h"
 #include "assay/measure/text_sample.h"
 
 using namespace assay;
 namespace fs = std::filesystem;
 
+namespace {
+
+struct Golden {
+  Golden()
+      : folder(fs::path(ASSAY_TEST_DIR) / "golden/smollm2"),
+        figures(parse_json(read_text(folder / "perplexity.json"),
+                           "perplexity.json")),
+        model(arch::load_model(ASSAY_MODEL)),
+        sample(sample_tokens(model,
+                             {.text = read_text(folder / "text.txt"),
+                              .ids = {},
+                              .max_tokens = 0})) {}
+
+  fs::path folder;
+  Json figures;
+  arch::LoadedModel model;
+  TokenSample sample;
+};
+
+}  // namespace
+
 TEST_CASE("perplexity of SmolLM2 is that of transformers within 0.1%") {
-  auto golden_folder = fs::path(ASSAY_TEST_DIR) / "golden/smollm2";
-  auto golden = parse_json(read_text(golden_folder / "perplexity.json"),
-                           "perplexity.json");
   REQUIRE_MESSAGE(fs::exists(ASSAY_MODEL), "./dev test fetches it");
-  auto model = arch::load_model(ASSAY_MODEL);
-  auto sample = sample_tokens(model,
-                              {.text = read_text(golden_folder / "text.txt"),
-                               .ids = {},
-                               .max_tokens = 0});
-  REQUIRE(sample.ids.size() == golden["tokens"].get<size_t>());
-  auto result =
-      perplexity(model, sample.ids, {.window = golden["window"].get<int>()});
-  double expected = golden["perplexity"].get<double>();
+  const Golden golden;
+  const auto& figures = golden.figures;
+  REQUIRE(golden.sample.ids.size() == figures["tokens"].get<size_t>());
+  auto result = perplexity(golden.model,
+                           golden.sample.ids,
+                           {.window = figures["window"].get<int>()});
+  double expected = figures["perplexity"].get<double>();
   MESSAGE("perplexity ",
           result.perplexity,
           ", transformers ",
@@ -34,6 +53,34 @@ TEST_CASE("perplexity of SmolLM2 is that of transformers within 0.1%") {
           ", ",
           result.seconds,
           " s");
-  CHECK(result.predicted == golden["predicted_tokens"].get<uint64_t>());
+  CHECK(result.predicted == figures["predicted_tokens"].get<uint64_t>());
   CHECK(std::abs(result.perplexity / expected - 1) < 1e-3);
+}
+
+// A token at a time other kernels serve, and three kinds of activations.
+TEST_CASE("perplexity by single tokens is that of whole windows") {
+  REQUIRE_MESSAGE(fs::exists(ASSAY_MODEL), "./dev test fetches it");
+  const Golden golden;
+  const auto ids = std::span(golden.sample.ids).first(120);
+  auto figure = [&](int step, kernels::Activations activations) {
+    kernels::set_activations(activations);
+    const auto result = perplexity(
+        golden.model, ids, {.window = 120, .prefill_step_size = step});
+    kernels::set_activations(kernels::Activations::int16);
+    return result.perplexity;
+  };
+  const double whole = figure(512, kernels::Activations::float32);
+  struct Kind {
+    std::string name;
+    kernels::Activations activations;
+    double bound;
+  };
+  for (const auto& [name, activations, bound] :
+       {Kind{"float32", kernels::Activations::float32, 1e-5},
+        Kind{"int16", kernels::Activations::int16, 1e-4},
+        Kind{"int8", kernels::Activations::int8, 1e-2}}) {
+    const double steps = figure(1, activations);
+    MESSAGE(name, ": ", steps, " for ", whole, ", ", steps / whole - 1);
+    CHECK(std::abs(steps / whole - 1) < bound);
+  }
 }

@@ -461,26 +461,16 @@ void DecodeRows(const Matrix& w, size_t begin, size_t count, float* out) {
   }
 }
 
-// Calls f(packed position, column) for the columns of a row.
+// Calls f(packed position, column) for the columns of a row from `first` on,
+// which begins a block.
 template <class F, class Function>
-HWY_INLINE void ForEachColumn(const Matrix& w, const Function& f) {
-  if constexpr (!F::kWords) {
-    for (size_t k = 0; k < w.columns; ++k) {
-      f(k, k);
-    }
-  } else {
-    constexpr size_t kV = F::kVectors;
-    const size_t whole = w.columns / kBlock<F> * kBlock<F>;
-    for (size_t b = 0; b < whole; b += kBlock<F>) {  // constant bounds
-      for (size_t lane = 0; lane < kLanes; ++lane) {
-        for (size_t j = 0; j < kV; ++j) {
-          f(b + j * kLanes + lane, b + lane * kV + j);
-        }
-      }
-    }
-    for (size_t k = whole; k < w.columns; ++k) {
-      const size_t lane = (k - whole) / kV;
-      f(whole + k % kV * kLanes + lane, k);
+HWY_INLINE void ForEachColumn(size_t first, size_t columns, const Function& f) {
+  constexpr size_t kV = F::kWords ? F::kVectors : 1;
+  for (size_t k = first; k < columns; k += kV) {
+    const size_t word = k / kV;
+    const size_t at = F::kWords ? word / kLanes * kBlock<F> + word % kLanes : k;
+    for (size_t j = 0; j < kV && k + j < columns; ++j) {
+      f(at + j * kLanes, k + j);
     }
   }
 }
@@ -489,8 +479,50 @@ template <class F>
 void Decode(const Matrix& w, size_t row, float* out) {
   float* packed = scratch().panel.floats(PaddedColumns<F>(w));
   DecodeRows<F>(w, row, 1, packed);
-  ForEachColumn<F>(w, [&](size_t at, size_t k) { out[k] = packed[at]; });
+  ForEachColumn<F>(
+      0, w.columns, [&](size_t at, size_t k) { out[k] = packed[at]; });
 }
+
+#if HWY_TARGET != HWY_SCALAR
+
+// Four rows from `from` on, `stride` apart, become four lanes of each of
+// `columns` (a multiple of four) rows that are `to_stride` apart.
+inline void TurnFour(const float* from,
+                     size_t stride,
+                     size_t columns,
+                     float* to,
+                     size_t to_stride) {
+  const hn::FixedTag<float, 4> d;
+  for (size_t k = 0; k < columns; k += 4) {
+    const auto v0 = hn::LoadU(d, from + k);
+    const auto v1 = hn::LoadU(d, from + stride + k);
+    const auto v2 = hn::LoadU(d, from + 2 * stride + k);
+    const auto v3 = hn::LoadU(d, from + 3 * stride + k);
+    const auto even = hn::InterleaveLower(d, v0, v2);
+    const auto odd = hn::InterleaveLower(d, v1, v3);
+    const auto even2 = hn::InterleaveUpper(d, v0, v2);
+    const auto odd2 = hn::InterleaveUpper(d, v1, v3);
+    float* out = to + k * to_stride;
+    hn::StoreU(hn::InterleaveLower(d, even, odd), d, out);
+    hn::StoreU(hn::InterleaveUpper(d, even, odd), d, out + to_stride);
+    hn::StoreU(hn::InterleaveLower(d, even2, odd2), d, out + 2 * to_stride);
+    hn::StoreU(hn::InterleaveUpper(d, even2, odd2), d, out + 3 * to_stride);
+  }
+}
+
+// Whole blocks of a format of words: in each, the fields of a word stand below
+// one another.
+template <class F>
+void PackBlocks(const float* x, size_t columns, float* values) {
+  constexpr size_t kV = F::kVectors;
+  for (size_t b = 0; b < columns; b += kBlock<F>) {
+    for (size_t lane = 0; lane < kLanes; lane += 4) {
+      TurnFour(x + b + lane * kV, kV, kV, values + b + lane, kLanes);
+    }
+  }
+}
+
+#endif
 
 template <class F>
 void Pack(const Matrix& w,
@@ -498,10 +530,24 @@ void Pack(const Matrix& w,
           ptrdiff_t stride,
           float* values,
           float* sums) {
-  std::fill(values, values + PaddedColumns<F>(w), 0.0f);
-  ForEachColumn<F>(w, [&](size_t at, size_t k) {
+  const size_t whole = w.columns / kBlock<F> * kBlock<F>;
+  std::fill(values + whole, values + PaddedColumns<F>(w), 0.0f);
+  size_t packed = 0;
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (F::kWords) {
+    static_assert(F::kVectors % 4 == 0);
+    if (stride == 1) {
+      PackBlocks<F>(x, whole, values);
+      packed = whole;
+    }
+  }
+#endif
+  ForEachColumn<F>(packed, w.columns, [&](size_t at, size_t k) {
     values[at] = x[static_cast<ptrdiff_t>(k) * stride];
   });
+  if (sums == nullptr) {
+    return;
+  }
   const size_t padded = PaddedSums<F>(w);
   const size_t group = static_cast<size_t>(w.group);
   for (size_t g = 0; g < padded; ++g) {

@@ -130,13 +130,17 @@ void multiply_floats(const Kernels& k,
                      const Finish& finish) {
   const Matrix& w = products[0].w;
   const size_t columns = k.padded_columns(w);
-  const size_t sums = k.padded_sums(w);
+  // Only the kernel of one row takes them.
+  const bool single = std::ranges::any_of(products, [](const Product& product) {
+    return product.rows.size() == 1;
+  });
+  const size_t sums = single ? k.padded_sums(w) : 0;
   const size_t size = whole_lines((columns + sums) * sizeof(float));
   const PackPlan plan = plan_packing(products);
   const std::byte* memory =
       pack_rows(plan, w.columns, size, [&](const float* x, std::byte* to) {
         auto* values = reinterpret_cast<float*>(to);
-        k.pack(w, x, stride, values, values + columns);
+        k.pack(w, x, stride, values, sums == 0 ? nullptr : values + columns);
       });
   std::vector<std::vector<PackedRow>> packed;
   for (size_t p = 0; p < products.size(); ++p) {

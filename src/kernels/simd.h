@@ -49,7 +49,8 @@ struct Kernels {
   size_t (*padded_columns)(const Matrix& w);
   /** Floats that the sums of a packed row take; 0: the format needs none. */
   size_t (*padded_sums)(const Matrix& w);
-  /** Brings w.columns activations, `stride` apart, into the kernel's order. */
+  /** Brings w.columns activations, `stride` apart, into the kernel's order; and
+   * their sums, unless null. */
   void (*pack)(const Matrix& w,
                const float* x,
                ptrdiff_t stride,

@@ -158,31 +158,6 @@ struct TurnedPanel {
   size_t first;  // row of the weight
 };
 
-// Four rows from `from` on, `stride` apart, become four lanes of each of
-// `columns` (a multiple of four) rows that are `to_stride` apart.
-inline void TurnFour(const float* from,
-                     size_t stride,
-                     size_t columns,
-                     float* to,
-                     size_t to_stride) {
-  const hn::FixedTag<float, 4> d;
-  for (size_t k = 0; k < columns; k += 4) {
-    const auto v0 = hn::LoadU(d, from + k);
-    const auto v1 = hn::LoadU(d, from + stride + k);
-    const auto v2 = hn::LoadU(d, from + 2 * stride + k);
-    const auto v3 = hn::LoadU(d, from + 3 * stride + k);
-    const auto even = hn::InterleaveLower(d, v0, v2);
-    const auto odd = hn::InterleaveLower(d, v1, v3);
-    const auto even2 = hn::InterleaveUpper(d, v0, v2);
-    const auto odd2 = hn::InterleaveUpper(d, v1, v3);
-    float* out = to + k * to_stride;
-    hn::StoreU(hn::InterleaveLower(d, even, odd), d, out);
-    hn::StoreU(hn::InterleaveUpper(d, even, odd), d, out + to_stride);
-    hn::StoreU(hn::InterleaveLower(d, even2, odd2), d, out + 2 * to_stride);
-    hn::StoreU(hn::InterleaveUpper(d, even2, odd2), d, out + 3 * to_stride);
-  }
-}
-
 // Decodes `count` rows from `first` on, in strips as TurnedPanel says.
 template <class F>
 void DecodeTurned(const Matrix& w, size_t first, size_t count, float* panel) {

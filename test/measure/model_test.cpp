@@ -57,15 +57,17 @@ TEST_CASE("perplexity of SmolLM2 is that of transformers within 0.1%") {
   CHECK(std::abs(result.perplexity / expected - 1) < 1e-3);
 }
 
-// A token at a time other kernels serve, and three kinds of activations.
+// A token at a time other kernels serve, and three kinds of activations. 8 bits
+// round to a 254th of the largest of 32: half a percent over the whole text,
+// and up to one over few tokens. The others are the main job's 0.1% at most.
 TEST_CASE("perplexity by single tokens is that of whole windows") {
   REQUIRE_MESSAGE(fs::exists(ASSAY_MODEL), "./dev test fetches it");
   const Golden golden;
-  const auto ids = std::span(golden.sample.ids).first(120);
+  const auto ids = std::span(golden.sample.ids).first(200);
   auto figure = [&](int step, kernels::Activations activations) {
     kernels::set_activations(activations);
     const auto result = perplexity(
-        golden.model, ids, {.window = 120, .prefill_step_size = step});
+        golden.model, ids, {.window = 200, .prefill_step_size = step});
     kernels::set_activations(kernels::Activations::int16);
     return result.perplexity;
   };
@@ -78,7 +80,7 @@ TEST_CASE("perplexity by single tokens is that of whole windows") {
   for (const auto& [name, activations, bound] :
        {Kind{"float32", kernels::Activations::float32, 1e-5},
         Kind{"int16", kernels::Activations::int16, 1e-4},
-        Kind{"int8", kernels::Activations::int8, 1e-2}}) {
+        Kind{"int8", kernels::Activations::int8, 2e-2}}) {
     const double steps = figure(1, activations);
     MESSAGE(name, ": ", steps, " for ", whole, ", ", steps / whole - 1);
     CHECK(std::abs(steps / whole - 1) < bound);

@@ -115,9 +115,20 @@ array RmsNorm::operator()(const array& x) const {
 }
 
 kernels::Norm RmsNorm::norm_of(const array& x) const {
-  auto scale = cast_like(weight(), x);
+  const array& own = weight();
+  if (offset_ == 0 && own.dtype() == x.dtype()) {
+    return {own, eps_};
+  }
+  if (scale_ && scale_->from.id() == own.id() &&
+      scale_->value.dtype() == x.dtype()) {
+    return {scale_->value, eps_};
+  }
+  auto scale = cast_like(own, x);
   if (offset_ != 0) {
     scale = scale + array(offset_, x.dtype());
+  }
+  if (!own.is_tracer()) {  // what is traced belongs to one trace
+    scale_ = Scale{own, scale};
   }
   return {scale, eps_};
 }

@@ -61,12 +61,19 @@ class RmsNorm : public Module {
  public:
   RmsNorm(int width, float eps, float offset = 0);
   array operator()(const array& x) const;
-  /** Its weight and epsilon, for a node that norms x itself. */
+  /** Its weight in the type of x and its epsilon, for a node that norms x
+   * itself. Not for several threads at once. */
   kernels::Norm norm_of(const array& x) const;
 
   Parameter weight;
 
  private:
+  // What the weight was made into for a type: computed once, and a constant
+  // from the second step on.
+  struct Scale {
+    array from, value;
+  };
+  mutable std::optional<Scale> scale_;
   float eps_, offset_;
 };
 

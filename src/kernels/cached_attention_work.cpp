@@ -67,10 +67,7 @@ void check_place(const char* operation,
   }
 }
 
-void check_step(const mx::Shape& q,
-                const mx::Shape& k,
-                const mx::Shape& v,
-                const CacheStep& step) {
+void check_step(const mx::Shape& k, const mx::Shape& v, const CacheStep& step) {
   check_place("attention", step.keys, k, step.position);
   check_place("attention", step.values, v, step.position);
   if (step.remembered < step.position + k[2] ||
@@ -79,27 +76,23 @@ void check_step(const mx::Shape& q,
         "[attention] What is remembered must hold the new positions and lie in "
         "the store");
   }
-  if (!on_cpu()) {
-    return;
-  }
-  const Weight keys{step.keys, {}, {}, {}};
-  check_attention(
-      q, keys, describe("attention", keys, 4), {step.values, {}, {}, {}});
-  if (step.rope) {
-    check_rope(k, step.rope->periods.size());
-  }
 }
 
 CachedAttentionWork cached_attention_work(const mx::Shape& q,
                                           const CacheStep& step) {
+  const Weight key_store{step.keys, {}, {}, {}};
+  const Weight value_store{step.values, {}, {}, {}};
+  const auto keys = describe("attention", key_store, 4);
+  check_attention(q, key_store, keys, value_store);
+  if (step.rope) {
+    check_rope(q, step.rope->periods.size());
+  }
   Settings settings;
   settings.causal = q[2] > 1;
   settings.scale = step.scale;
   settings.softcap = step.softcap;
   settings.places.sinks = step.sinks.has_value();
-  return {AttentionWork(settings,
-                        describe("attention", {step.keys, {}, {}, {}}, 4),
-                        describe("attention", {step.values, {}, {}, {}}, 4)),
+  return {AttentionWork(settings, keys, describe("attention", value_store, 4)),
           static_cast<size_t>(step.position),
           static_cast<size_t>(step.remembered),
           step.unread,

@@ -68,14 +68,14 @@ void check_place(const char* operation,
                  const mlx::core::Shape& fresh,
                  int position);
 
-/** Throws std::invalid_argument unless the step fits queries, new keys and
- * values of these shapes. */
-void check_step(const mlx::core::Shape& q,
-                const mlx::core::Shape& k,
+/** Throws std::invalid_argument unless new keys and values of these shapes fit
+ * into the stores. */
+void check_step(const mlx::core::Shape& k,
                 const mlx::core::Shape& v,
                 const CacheStep& step);
 
-/** What the node of a step that fits computes. */
+/** What the node of a step computes whose new keys fit. Throws
+ * std::invalid_argument unless the stores serve queries of that shape. */
 CachedAttentionWork cached_attention_work(const mlx::core::Shape& q,
                                           const CacheStep& step);
 

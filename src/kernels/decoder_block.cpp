@@ -254,7 +254,7 @@ bool SelfAttentionNode::takes(const mx::array& x,
 CachedAttention SelfAttentionNode::operator()(const mx::array& x,
                                               const CacheStep& step) const {
   const auto shapes = work_->shapes(x.shape(0));
-  check_step(shapes[0], shapes[1], shapes[2], step);
+  check_step(shapes[1], shapes[2], step);
   Arrays inputs;
   inputs.reserve(4);
   inputs.push_back(mx::astype(x, mx::float32));

@@ -143,6 +143,16 @@ class Fused : public mlx::core::Primitive {
   std::shared_ptr<const Work> work_;
 };
 
+/** The work of a node, which several nodes may share. */
+template <class Work>
+std::shared_ptr<const Work> shared(Work work) {
+  return std::make_shared<const Work>(std::move(work));
+}
+template <class Work>
+std::shared_ptr<const Work> shared(std::shared_ptr<const Work> work) {
+  return work;
+}
+
 template <class Work>
 std::shared_ptr<Fused<Work>> make_fused(const char* name,
                                         std::vector<mlx::core::Shape> shapes,
@@ -156,20 +166,7 @@ std::shared_ptr<Fused<Work>> make_fused(const char* name,
       std::move(work));
 }
 
-/** The node's outputs, of `shapes` and `types`. */
-template <class Work>
-Arrays fuse_all(const char* name,
-                const Arrays& inputs,
-                const std::vector<mlx::core::Shape>& shapes,
-                const std::vector<mlx::core::Dtype>& types,
-                std::function<Arrays(Arrays)> fallback,
-                std::shared_ptr<const Work> work) {
-  return mlx::core::array::make_arrays(
-      shapes,
-      types,
-      make_fused(name, shapes, std::move(fallback), std::move(work)),
-      inputs);
-}
+/** The node's outputs, of `shapes` and `types`. `work` may be shared. */
 template <class Work>
 Arrays fuse_all(const char* name,
                 const Arrays& inputs,
@@ -177,39 +174,26 @@ Arrays fuse_all(const char* name,
                 const std::vector<mlx::core::Dtype>& types,
                 std::function<Arrays(Arrays)> fallback,
                 Work work) {
-  return fuse_all(name,
-                  inputs,
-                  shapes,
-                  types,
-                  std::move(fallback),
-                  std::make_shared<const Work>(std::move(work)));
+  return mlx::core::array::make_arrays(
+      shapes,
+      types,
+      make_fused(name, shapes, std::move(fallback), shared(std::move(work))),
+      inputs);
 }
 
-/** The node's only output, of `shape`, float32. */
-template <class Work>
-mlx::core::array fuse(const char* name,
-                      Arrays inputs,
-                      mlx::core::Shape shape,
-                      std::function<Arrays(Arrays)> fallback,
-                      std::shared_ptr<const Work> work) {
-  auto primitive =
-      make_fused(name, {shape}, std::move(fallback), std::move(work));
-  return mlx::core::array(std::move(shape),
-                          mlx::core::float32,
-                          std::move(primitive),
-                          std::move(inputs));
-}
+/** The node's only output, of `shape`, float32. `work` may be shared. */
 template <class Work>
 mlx::core::array fuse(const char* name,
                       Arrays inputs,
                       mlx::core::Shape shape,
                       std::function<Arrays(Arrays)> fallback,
                       Work work) {
-  return fuse(name,
-              std::move(inputs),
-              std::move(shape),
-              std::move(fallback),
-              std::make_shared<const Work>(std::move(work)));
+  auto primitive =
+      make_fused(name, {shape}, std::move(fallback), shared(std::move(work)));
+  return mlx::core::array(std::move(shape),
+                          mlx::core::float32,
+                          std::move(primitive),
+                          std::move(inputs));
 }
 
 }  // namespace assay::kernels

@@ -93,25 +93,16 @@ void TileColumn(const PackedRow* x,
   }
 }
 
-inline void TileRest(std::span<const PackedRow> x,
-                     const Panel& panel,
-                     size_t begin,
-                     size_t end) {
-  switch (x.size()) {
-    case 1:
-      return TileColumn<1>(x.data(), panel, begin, end);
-    case 2:
-      return TileColumn<2>(x.data(), panel, begin, end);
-#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
-    case 3:
-      return TileColumn<3>(x.data(), panel, begin, end);
-    case 4:
-      return TileColumn<4>(x.data(), panel, begin, end);
-    case 5:
-      return TileColumn<5>(x.data(), panel, begin, end);
-#endif
-    default:
-      return;
+// TileColumn of fewer rows than a tile has.
+template <int M = kTileRows - 1>
+void TileRest(std::span<const PackedRow> x,
+              const Panel& panel,
+              size_t begin,
+              size_t end) {
+  if (x.size() == size_t{M}) {
+    TileColumn<M>(x.data(), panel, begin, end);
+  } else if constexpr (M > 1) {
+    TileRest<M - 1>(x, panel, begin, end);
   }
 }
 
@@ -267,9 +258,8 @@ HWY_INLINE void TurnedRest(size_t vectors,
 inline void MultiplyTurned(std::span<const PackedRow> x,
                            const TurnedPanel& panel) {
   constexpr size_t kStrip = kTurnedVectors * kLanes;
-  const size_t whole = RoundUp(panel.rows, kLanes) / kStrip * kStrip;
-  const size_t rest =
-      (panel.rows - std::min(whole, panel.rows) + kLanes - 1) / size_t{kLanes};
+  const size_t padded = RoundUp(panel.rows, kLanes);
+  const size_t whole = padded / kStrip * kStrip;
   ForPieces(panel.columns, [&](size_t begin, size_t end) {
     for (size_t m = 0; m < x.size(); m += kTurnedRows) {
       const PackedRow* rows[kTurnedRows];
@@ -280,7 +270,8 @@ inline void MultiplyTurned(std::span<const PackedRow> x,
       for (size_t n = 0; n < whole; n += kStrip) {
         TurnedTile<kTurnedVectors>(rows, valid, panel, n, begin, end);
       }
-      TurnedRest(rest, rows, valid, panel, whole, begin, end);
+      TurnedRest(
+          (padded - whole) / kLanes, rows, valid, panel, whole, begin, end);
     }
   });
 }

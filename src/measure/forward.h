@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -44,7 +45,7 @@ struct Rows {
  * than `most` rows. */
 std::vector<Rows> row_pieces(int length,
                              int64_t vocab,
-                             int most = kPrefillStep);
+                             int most = std::numeric_limits<int>::max());
 
 /** Part of a text that is run at once, and the first of its tokens that counts
  * as predicted. */

@@ -186,6 +186,36 @@ Attention::Qkv Attention::project_heads(const array& x,
           split_heads(v, config_.kv_heads)};
 }
 
+template <class Attend>
+std::optional<array> Attention::in_cache(KVCache& cache,
+                                         int batch,
+                                         int length,
+                                         mx::Dtype type,
+                                         const Attend& attend) const {
+  const int offset = cache.offset();
+  const int context = cache.context(length);
+  const auto room = cache.room(batch, length, type);
+  if (!room) {
+    return std::nullopt;
+  }
+  kernels::CacheStep step{room->keys, room->values};
+  step.position = room->position;
+  step.remembered = room->remembered;
+  step.unread = room->unread;
+  if (sinks_) {
+    step.sinks = (*sinks_)();
+  }
+  step.scale = config_.scale;
+  step.softcap = config_.softcap;
+  kernels::RopePeriods scratch;
+  if (config_.use_rope) {
+    step.rope.emplace(rope_.at(offset, context, length, scratch));
+  }
+  auto [out, keys, values] = attend(step);
+  cache.put_back(keys, values);
+  return out;
+}
+
 array Attention::attended(const array& x,
                           const RmsNorm* norm,
                           KVCache* cache) const {
@@ -197,12 +227,12 @@ array Attention::attended(const array& x,
   int offset = cache != nullptr ? cache->offset() : 0;
   int context = cache != nullptr ? cache->context(k.shape(2)) : 0;
   if (cache != nullptr) {
-    if (auto room = cache->room(k.shape(0), k.shape(2), k.dtype())) {
-      kernels::RopePeriods scratch;
-      auto [out, keys, values] = kernels::cached_attention(
-          {q, k, v, step_in(*room, offset, context, k.shape(2), scratch)});
-      cache->put_back(keys, values);
-      return out;
+    auto attend = [&](const kernels::CacheStep& step) {
+      return kernels::cached_attention({q, k, v, step});
+    };
+    if (auto out =
+            in_cache(*cache, k.shape(0), k.shape(2), k.dtype(), attend)) {
+      return *out;
     }
   }
   if (config_.use_rope) {
@@ -214,26 +244,6 @@ array Attention::attended(const array& x,
     spec.sinks = (*sinks_)();
   }
   return join_heads(attention(q, k, v, cache, spec));
-}
-
-kernels::CacheStep Attention::step_in(const KVCache::Room& room,
-                                      int offset,
-                                      int context,
-                                      int length,
-                                      kernels::RopePeriods& scratch) const {
-  kernels::CacheStep step{room.keys, room.values};
-  step.position = room.position;
-  step.remembered = room.remembered;
-  step.unread = room.unread;
-  if (sinks_) {
-    step.sinks = (*sinks_)();
-  }
-  step.scale = config_.scale;
-  step.softcap = config_.softcap;
-  if (config_.use_rope) {
-    step.rope.emplace(rope_.at(offset, context, length, scratch));
-  }
-  return step;
 }
 
 array Attention::operator()(const array& x, KVCache* cache) const {
@@ -255,17 +265,10 @@ std::optional<array> Attention::one_node(const array& x,
                     config_.kv_heads})) {
     return std::nullopt;
   }
-  const int offset = cache.offset();
-  const int context = cache.context(1);
-  const auto room = cache.room(x.shape(0), 1, mx::float32);
-  if (!room) {
-    return std::nullopt;
-  }
-  kernels::RopePeriods scratch;
-  auto [out, keys, values] =
-      node_(x, step_in(*room, offset, context, 1, scratch));
-  cache.put_back(keys, values);
-  return out;
+  return in_cache(
+      cache, x.shape(0), 1, mx::float32, [&](const kernels::CacheStep& step) {
+        return node_(x, step);
+      });
 }
 
 array Attention::added_to(const array& x,

@@ -7,7 +7,6 @@
 
 #include <mlx/array.h>
 
-#include "assay/kernels/cached_attention.h"
 #include "assay/kernels/decoder_block.h"
 #include "assay/nn/cache.h"
 #include "assay/nn/layers.h"
@@ -86,12 +85,15 @@ class Attention : public Module {
   Qkv project_heads(const array& x, const RmsNorm* norm) const;
   /** What o_proj takes. */
   array attended(const array& x, const RmsNorm* norm, KVCache* cache) const;
-  /** What attention makes of `length` more positions in the cache. */
-  kernels::CacheStep step_in(const KVCache::Room& room,
-                             int offset,
-                             int context,
-                             int length,
-                             kernels::RopePeriods& scratch) const;
+  /** The result of attend(step) for `length` more positions, which writes them
+   * to the cache itself; nothing, and nothing is done, if they have no room
+   * there as they are (KVCache::room). */
+  template <class Attend>
+  std::optional<array> in_cache(KVCache& cache,
+                                int batch,
+                                int length,
+                                mlx::core::Dtype type,
+                                const Attend& attend) const;
   /** x + the result for the normed x in one node, if it can be. */
   std::optional<array> one_node(const array& x,
                                 const RmsNorm& norm,

@@ -3,11 +3,14 @@
 // floating-point operations a second for 512 rows; both beside MLX's own
 // quantized_matmul. And the products of a whole token of SmolLM2-135M.
 //
-// ASSAY_THREADS=N sets the threads.
+// ASSAY_THREADS=N sets the threads, ASSAY_KERNELS=NAME the set of instructions,
+// ASSAY_ACTIVATIONS=float32 keeps activations what they are.
 
+#include <cstdio>
 #include <cstdlib>
 #include <numeric>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -18,6 +21,7 @@
 
 #include "assay/kernels/linear.h"
 #include "assay/kernels/pool.h"
+#include "assay/kernels/simd.h"
 
 namespace mx = mlx::core;
 using namespace assay::kernels;
@@ -263,12 +267,31 @@ void add_all() {
       [](benchmark::State& state) { model_rest(state, 512, 512); });
 }
 
+bool choose_kernels(std::string_view name) {
+  for (const auto* set : available_kernels()) {
+    if (set->name == name) {
+      use_kernels(*set);
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (const char* threads = std::getenv("ASSAY_THREADS")) {
     set_threads(std::atoi(threads));
+  }
+  const char* set = std::getenv("ASSAY_KERNELS");
+  if (set != nullptr && !choose_kernels(set)) {
+    std::fprintf(stderr, "this processor has no %s\n", set);
+    return 1;
+  }
+  if (const char* type = std::getenv("ASSAY_ACTIVATIONS")) {
+    set_activations(std::string_view(type) == "float32" ? Activations::float32
+                                                        : Activations::int16);
   }
   add_all();
   benchmark::RunSpecifiedBenchmarks();

@@ -12,10 +12,11 @@ namespace assay::kernels {
 
 enum class Format : uint8_t { f32, f16, bf16, affine, mxfp4, mxfp8, nvfp4 };
 /** What activations are on the CPU while they meet weights of 2, 4 or 8 bits,
- * one or a few rows at a time; more rows are float32. Each group of them has a
- * step of its own. int16: 65535 steps; sums come out as near as float32's,
- * about twice as fast. int8: 255 where weights have 4 bits and the processor
- * multiplies bytes, else as int16. */
+ * one or a few rows at a time. Each group of them has a step of its own. int16:
+ * 65535 steps; sums come out as near as float32's, about twice as fast. int8:
+ * 255 where weights have 4 bits and the processor multiplies bytes, else as
+ * int16. More rows are float32, or int16 where weights have 4 or 8 bits and the
+ * processor has VNNI. */
 enum class Activations : uint8_t { float32, int16, int8 };
 
 enum class ScaleType : uint8_t { none, f32, f16, bf16, e8m0, e4m3 };

@@ -524,6 +524,20 @@ void PackBlocks(const float* x, size_t columns, float* values) {
 
 #endif
 
+// x side by side, in this thread's memory if it is not.
+inline const float* SideBySide(const Matrix& w,
+                               const float* x,
+                               ptrdiff_t stride) {
+  if (stride == 1) {
+    return x;
+  }
+  float* copy = scratch().panel.floats(w.columns);
+  for (size_t k = 0; k < w.columns; ++k) {
+    copy[k] = x[static_cast<ptrdiff_t>(k) * stride];
+  }
+  return copy;
+}
+
 template <class F>
 void Pack(const Matrix& w,
           const float* x,

@@ -163,32 +163,81 @@ void multiply_floats(const Kernels& k,
   });
 }
 
+// The rows of products as integers, each brought into order by
+// pack_one(source, row); `values` bytes and 3 times `groups` floats a row.
+class IntegerRows {
+ public:
+  template <class PackOne>
+  IntegerRows(std::span<const Product> products,
+              size_t values,
+              size_t groups,
+              const PackOne& pack_one)
+      : plan_(plan_packing(products)),
+        values_(whole_lines(values)),
+        part_(whole_lines(groups * sizeof(float))) {
+    memory_ = pack_rows(
+        plan_,
+        products[0].w.columns,
+        values_ + 3 * part_,
+        [&](const float* x, std::byte* to) { pack_one(x, row_in(to)); });
+  }
+
+  IntegerRow operator()(size_t product, size_t row) const {
+    return row_in(memory_ + plan_.index[product][row] * (values_ + 3 * part_));
+  }
+
+ private:
+  IntegerRow row_in(std::byte* memory) const {
+    auto part = [&](size_t i) {
+      return reinterpret_cast<float*>(memory + values_ + i * part_);
+    };
+    return {memory, part(0), part(1), part(2)};
+  }
+
+  PackPlan plan_;
+  size_t values_, part_;
+  std::byte* memory_;
+};
+
 void multiply_integers(const IntegerKernels& k,
                        std::span<const Product> products,
                        ptrdiff_t stride,
                        const Finish& finish) {
   const Matrix& w = products[0].w;
-  const size_t values = whole_lines(k.value_bytes(w));
-  const size_t groups = whole_lines(k.padded_groups(w) * sizeof(float));
-  const size_t size = values + 3 * groups;
-  auto row_at = [&](std::byte* memory) {
-    auto part = [&](size_t i) {
-      return reinterpret_cast<float*>(memory + values + i * groups);
-    };
-    return IntegerRow{memory, part(0), part(1), part(2)};
-  };
-  const PackPlan plan = plan_packing(products);
-  std::byte* memory =
-      pack_rows(plan, w.columns, size, [&](const float* x, std::byte* to) {
-        k.pack(w, x, stride, row_at(to));
-      });
+  const IntegerRows rows(
+      products,
+      k.value_bytes(w),
+      k.padded_groups(w),
+      [&](const float* x, const IntegerRow& to) { k.pack(w, x, stride, to); });
   in_pieces(products, finish, [&](size_t p, size_t begin, size_t end) {
     for (size_t r = 0; r < products[p].rows.size(); ++r) {
-      k.multiply(products[p].w,
-                 row_at(memory + plan.index[p][r] * size),
-                 products[p].rows[r].out,
-                 begin,
-                 end);
+      k.multiply(
+          products[p].w, rows(p, r), products[p].rows[r].out, begin, end);
+    }
+  });
+}
+
+void multiply_many_integers(const IntegerTileKernels& k,
+                            std::span<const Product> products,
+                            ptrdiff_t stride,
+                            const Finish& finish) {
+  const Matrix& w = products[0].w;
+  const IntegerRows rows(
+      products,
+      w.columns * sizeof(int16_t),
+      w.groups(),
+      [&](const float* x, const IntegerRow& to) { k.pack(w, x, stride, to); });
+  std::vector<std::vector<IntegerRow>> packed(products.size());
+  std::vector<std::vector<float*>> out(products.size());
+  for (size_t p = 0; p < products.size(); ++p) {
+    for (size_t r = 0; r < products[p].rows.size(); ++r) {
+      packed[p].push_back(rows(p, r));
+      out[p].push_back(products[p].rows[r].out);
+    }
+  }
+  in_pieces(products, finish, [&](size_t p, size_t begin, size_t end) {
+    if (!packed[p].empty()) {
+      k.multiply(products[p].w, packed[p], out[p], begin, end);
     }
   });
 }
@@ -220,13 +269,19 @@ void multiply(std::span<const Product> products,
     return;
   }
   const Kernels& k = kernels();
+  const Matrix& w = products[0].w;
   bool few = std::ranges::all_of(products, [](const Product& product) {
     return product.rows.size() <= kFewRows;
   });
-  const auto* integers =
-      few ? integers_for(k, products[0].w, activations) : nullptr;
+  bool many = std::ranges::none_of(products, [](const Product& product) {
+    return !product.rows.empty() && product.rows.size() <= kFewRows;
+  });
+  const auto* integers = few ? integers_for(k, w, activations) : nullptr;
   if (integers != nullptr) {
     multiply_integers(*integers, products, stride, finish);
+  } else if (many && activations != Activations::float32 &&
+             k.integer_tile != nullptr && k.integer_tile->has(w)) {
+    multiply_many_integers(*k.integer_tile, products, stride, finish);
   } else {
     multiply_floats(k, products, stride, finish);
   }

@@ -8,6 +8,7 @@
 // After foreach_target.
 #include <algorithm>
 #include <atomic>
+#include <string_view>
 #include <vector>
 
 #include <hwy/highway.h>
@@ -166,18 +167,6 @@ void CallMultiplyMany(const Matrix& w,
   WithFormat<UseMultiplyMany>(w, x, begin, end);
 }
 
-// x side by side, in this thread's memory if it is not.
-const float* SideBySide(const Matrix& w, const float* x, ptrdiff_t stride) {
-  if (stride == 1) {
-    return x;
-  }
-  float* copy = scratch().panel.floats(w.columns);
-  for (size_t k = 0; k < w.columns; ++k) {
-    copy[k] = x[static_cast<ptrdiff_t>(k) * stride];
-  }
-  return copy;
-}
-
 template <class T>
 struct CallIntegers {
   using Use = UseIntegers<T>;
@@ -257,24 +246,49 @@ bool has_avx2() {
 bool has_avx512() {
   return __builtin_cpu_supports("x86-64-v4") && has_crypto();
 }
+bool has_vnni() {
+  return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
 #endif
 
 // A set that was not compiled, for the compiler is too old or assumes a better
 // one, is null here.
-std::vector<const Kernels*> find_kernels() {
-  std::vector<const Kernels*> found;
-  auto add = [&](const Kernels* (*get)()) {
-    if (get != nullptr && std::ranges::find(found, get()) == found.end()) {
-      found.push_back(get());
+std::vector<Kernels> find_kernels() {
+  std::vector<Kernels> found;
+  auto add = [&](const Kernels* (*get)(),
+                 const char* name = nullptr,
+                 const IntegerTileKernels* tile = nullptr) {
+    if (get == nullptr || (name != nullptr && tile == nullptr)) {
+      return;
+    }
+    Kernels set = *get();
+    set.integer_tile = tile;
+    if (name != nullptr) {
+      set.name = name;
+    }
+    bool seen = std::ranges::any_of(found, [&](const Kernels& other) {
+      return std::string_view(other.name) == set.name;
+    });
+    if (!seen) {
+      found.push_back(set);
     }
   };
 #if HWY_ARCH_X86
   __builtin_cpu_init();
+  if (has_vnni()) {
+    add(HWY_CHOOSE_AVX3(GetKernels),
+        "AVX3_VNNI",
+        integer_tile(InstructionSet::avx512_vnni));
+  }
   if (has_avx512()) {
     add(HWY_CHOOSE_AVX3(GetKernels));
   }
   if (has_avx2()) {
     add(HWY_CHOOSE_AVX2(GetKernels));
+    // Slower than float32, so never the best: for tests where there is no VNNI.
+    add(HWY_CHOOSE_AVX2(GetKernels),
+        "AVX2_INTEGER",
+        integer_tile(InstructionSet::avx2));
   }
   if (has_sse4()) {
     add(HWY_CHOOSE_SSE4(GetKernels));
@@ -282,6 +296,14 @@ std::vector<const Kernels*> find_kernels() {
 #endif
   add(HWY_CHOOSE_FALLBACK(GetKernels));
   return found;
+}
+
+std::vector<const Kernels*> addresses(const std::vector<Kernels>& all) {
+  std::vector<const Kernels*> result;
+  for (const auto& one : all) {
+    result.push_back(&one);
+  }
+  return result;
 }
 
 std::atomic<const Kernels*>& chosen() {
@@ -293,7 +315,8 @@ std::atomic<const Kernels*>& chosen() {
 
 std::span<const Kernels* const> available_kernels() {
   static const auto kFound = find_kernels();
-  return kFound;
+  static const auto kAddresses = addresses(kFound);
+  return kAddresses;
 }
 
 const Kernels& kernels() {

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "assay/kernels/attend.h"
+#include "assay/kernels/integer_tile.h"
 #include "assay/kernels/matrix.h"
 #include "assay/kernels/quantize.h"
 
@@ -82,6 +83,8 @@ struct Kernels {
                     float* out);
   /** See quantize.h, which checks the sizes. */
   bool (*quantize_affine)(const AffineRows& rows, RoundingError& error);
+  /** For many rows of activations as integers; null: none. */
+  const IntegerTileKernels* integer_tile = nullptr;
 };
 
 /** The sets that this processor can run, the best first. */

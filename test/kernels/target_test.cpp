@@ -76,6 +76,45 @@ TEST_CASE("many rows of activations, in every set") {
     const auto wide = make_weight({"", "", 0, 16, mx::bfloat16}, {5, 9001}, 1);
     const auto x = random({40, 9001}, 2);
     CHECK(product_error(linear(x, wide), x, wide) < kTolerance);
+    for (int bits : {4, 8}) {
+      CAPTURE(bits);
+      for (int group : {32, 128}) {
+        const auto w = make_weight(
+            {"", "affine", group, bits, mx::float16}, {700, 7 * group}, bits);
+        const auto some = random({9, 7 * group}, group);
+        CHECK(product_error(linear(some, w), some, w) < kTolerance);
+      }
+    }
+  }
+}
+
+TEST_CASE("what is no number does not become one, and stays in its row") {
+  const BestTarget restore;
+  const auto w = make_weight({"", "affine", 32, 4, mx::float32}, {20, 64}, 1);
+  auto symmetric = w;
+  symmetric.biases = *w.scales * mx::array(-8.0f);
+  symmetric.symmetric = true;
+  constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const auto* set : available_kernels()) {
+    use_kernels(*set);
+    CAPTURE(kernels().name);
+    for (const auto& weight : {w, symmetric}) {
+      CAPTURE(weight.symmetric);
+      for (int rows : {1, 9, 40}) {
+        CAPTURE(rows);
+        for (float none : {kNone, kInfinity, -kInfinity}) {
+          const auto x = random({rows, 64}, rows);
+          const auto spoiled = mx::slice_update(
+              x, mx::array({none}, {1, 1}), mx::Shape{0, 40}, mx::Shape{1, 41});
+          const auto clean = values(linear(x, weight));
+          const auto y = values(linear(spoiled, weight));
+          for (size_t i = 0; i < y.size(); ++i) {
+            CHECK((i < 20 ? !std::isfinite(y[i]) : y[i] == clean[i]));
+          }
+        }
+      }
+    }
   }
 }
 
@@ -129,14 +168,17 @@ TEST_CASE("integer activations give what float32 sums give, in every set") {
       CAPTURE(bits);
       const auto w =
           make_weight({"", "affine", 32, bits, mx::float16}, {64, 1536}, bits);
-      const auto x = random({1, 1536}, bits);
-      auto y = linear(x, w);
-      y.eval();
-      // Held to the bound of float32, not to that of integers.
-      const ActivationsChoice exact(Activations::float32);
-      CHECK(product_error(y, x, w) < 1e-5);
-      if (kernels().lanes > 1) {
-        CHECK(values(y) != values(linear(x, w)));
+      for (int rows : {1, 7}) {
+        const auto x = random({rows, 1536}, bits);
+        auto y = linear(x, w);
+        y.eval();
+        // Held to the bound of float32, not to that of integers.
+        const ActivationsChoice exact(Activations::float32);
+        CHECK(product_error(y, x, w) < 1e-5);
+        const bool integers =
+            rows == 1 ? kernels().lanes > 1
+                      : kernels().integer_tile != nullptr && bits > 2;
+        CHECK((values(y) != values(linear(x, w))) == integers);
       }
     }
   }
@@ -145,12 +187,11 @@ TEST_CASE("integer activations give what float32 sums give, in every set") {
 TEST_CASE("groups of integer activations are scaled by themselves") {
   const BestTarget restore;
   const auto w = make_weight({"", "affine", 32, 4, mx::float32}, {5, 128}, 1);
-  auto scaled = [&](float first, float last) {
-    return mx::concatenate(
-        {mx::slice(random({1, 128}, 2), {0, 0}, {1, 32}) * mx::array(first),
-         mx::zeros({1, 32}),
-         mx::slice(random({1, 128}, 3), {0, 0}, {1, 64}) * mx::array(last)},
-        1);
+  auto scaled = [&](float first, float last, int rows) {
+    return mx::concatenate({random({rows, 32}, 2) * mx::array(first),
+                            mx::zeros({rows, 32}),
+                            random({rows, 64}, 3) * mx::array(last)},
+                           1);
   };
   for (const auto* set : available_kernels()) {
     use_kernels(*set);
@@ -159,10 +200,12 @@ TEST_CASE("groups of integer activations are scaled by themselves") {
                                std::pair(1e-33f, 1e-33f),
                                std::pair(0.0f, 0.0f)}) {
       CAPTURE(first);
-      const auto x = scaled(first, last);
-      for (auto activations : {Activations::int16, Activations::int8}) {
-        const ActivationsChoice choice(activations);
-        CHECK(product_error(linear(x, w), x, w) < kTolerance);
+      for (int rows : {1, 7}) {
+        const auto x = scaled(first, last, rows);
+        for (auto activations : {Activations::int16, Activations::int8}) {
+          const ActivationsChoice choice(activations);
+          CHECK(product_error(linear(x, w), x, w) < kTolerance);
+        }
       }
     }
   }
@@ -207,11 +250,14 @@ TEST_CASE("symmetric weights meet rows as their biases say") {
           const int middle = 1 << (bits - 1);
           w.biases = *w.scales * mx::array(-middle, type);
           w.symmetric = true;
-          const auto x = random({1, 32 * groups}, bits);
-          for (auto activations :
-               {Activations::int16, Activations::int8, Activations::float32}) {
-            const ActivationsChoice choice(activations);
-            CHECK(product_error(linear(x, w), x, w) < kTolerance);
+          for (int rows : {1, 8}) {
+            const auto x = random({rows, 32 * groups}, bits);
+            for (auto activations : {Activations::int16,
+                                     Activations::int8,
+                                     Activations::float32}) {
+              const ActivationsChoice choice(activations);
+              CHECK(product_error(linear(x, w), x, w) < kTolerance);
+            }
           }
         }
       }

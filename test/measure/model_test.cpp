@@ -10,6 +10,7 @@
 
 #include "assay/core/file.h"
 #include "assay/kernels/linear.h"
+#include "assay/kernels/simd.h"
 #include "assay/measure/perplexity.h"
 #include "assay/measure/text_sample.h"
 
@@ -86,4 +87,31 @@ TEST_CASE("perplexity by single tokens is that of whole windows") {
     MESSAGE(name, ": ", steps, " for ", whole, ", ", steps / whole - 1);
     CHECK(std::abs(steps / whole - 1) < bound);
   }
+}
+
+TEST_CASE("perplexity is the same with every set of instructions") {
+  REQUIRE_MESSAGE(fs::exists(ASSAY_MODEL), "./dev test fetches it");
+  const Golden golden;
+  const auto ids = std::span(golden.sample.ids).first(48);
+  auto figure = [&](int step) {
+    return perplexity(
+               golden.model, ids, {.window = 48, .prefill_step_size = step})
+        .perplexity;
+  };
+  kernels::set_activations(kernels::Activations::float32);
+  const double expected = figure(48);
+  kernels::set_activations(kernels::Activations::int16);
+  for (const auto* set : kernels::available_kernels()) {
+    kernels::use_kernels(*set);
+    for (int step : {48, 4}) {  // rows decoded together, and one by one
+      const double actual = figure(step);
+      MESSAGE(std::string(set->name),
+              ", ",
+              step,
+              " at a time: ",
+              actual / expected - 1);
+      CHECK(std::abs(actual / expected - 1) < 1e-4);
+    }
+  }
+  kernels::use_kernels(*kernels::available_kernels().front());
 }

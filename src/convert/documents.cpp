@@ -54,6 +54,7 @@ Json generation_config(const SpecialTokens& special) {
 
 void write_gguf_documents(const ModelFiles& source,
                           const fs::path& folder,
+                          bool load,
                           std::vector<Finding>& findings) {
   auto where = source.path.string();
   try {
@@ -61,10 +62,11 @@ void write_gguf_documents(const ModelFiles& source,
     auto config = tokenizer_config_from_gguf(*source.gguf, where);
     write_text(folder / "tokenizer.json", tokenizer);
     write_text(folder / "tokenizer_config.json", config);
-    auto special =
-        special_tokens(source, Tokenizer::from_json(tokenizer, where));
     write_text(folder / "generation_config.json",
-               to_text(generation_config(special)));
+               to_text(generation_config(gguf_special_tokens(source))));
+    if (load) {
+      Tokenizer::from_json(tokenizer, where);
+    }
     auto assumed = gguf_tokenizer_findings(*source.gguf, where);
     findings.insert(findings.end(), assumed.begin(), assumed.end());
   } catch (const Error& error) {
@@ -190,10 +192,11 @@ void add_older_spelling(Json& config, std::vector<Finding>& findings) {
 
 void write_documents(const ModelFiles& source,
                      const fs::path& folder,
+                     bool load,
                      std::vector<Finding>& findings) {
   bool own_tokenizer = !source.tokenizer_json.empty();
   if (source.gguf && !own_tokenizer) {
-    write_gguf_documents(source, folder, findings);
+    write_gguf_documents(source, folder, load, findings);
     return;
   }
   if (fs::is_directory(source.path)) {

@@ -30,9 +30,11 @@ Json result_config(Json config,
 void add_older_spelling(Json& config, std::vector<Finding>& findings);
 
 /** Everything but config.json: copies of a folder's files, or what a GGUF's
- * metadata gives. A tokenizer that cannot be made goes to `findings`. */
+ * metadata gives. A tokenizer that cannot be made, or with `load` what was made
+ * and cannot be loaded, goes to `findings`. */
 void write_documents(const ModelFiles& source,
                      const std::filesystem::path& folder,
+                     bool load,
                      std::vector<Finding>& findings);
 
 }  // namespace assay::conversion

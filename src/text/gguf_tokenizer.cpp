@@ -65,7 +65,9 @@ using Spelling = std::function<std::string(const GgufVocabulary::Token&)>;
 /** {"token": id...} of all tokens that are no padding. */
 std::string vocab_object(const GgufVocabulary& vocabulary,
                          const Spelling& spell = {}) {
+  constexpr size_t kUsual = 20;  // bytes of a token and its id
   std::string out = "{";
+  out.reserve(vocabulary.tokens.size() * kUsual);
   for (size_t i = 0; i < vocabulary.tokens.size(); ++i) {
     const auto& token = vocabulary.tokens[i];
     if (token.padding) {
@@ -74,15 +76,22 @@ std::string vocab_object(const GgufVocabulary& vocabulary,
     if (out.size() > 1) {
       out += ',';
     }
-    append_token(out, vocabulary, spell ? spell(token) : token.text);
-    out += fmt::format(":{}", i);
+    if (spell) {
+      append_token(out, vocabulary, spell(token));
+    } else {
+      append_token(out, vocabulary, token.text);
+    }
+    out += ':';
+    out += fmt::format_int(i).c_str();
   }
   return out + '}';
 }
 
 std::string merges_array(const GgufVocabulary& vocabulary,
                          const std::vector<Merge>& merges) {
+  constexpr size_t kUsual = 20;  // bytes of both and what stands around them
   std::string out = "[";
+  out.reserve(merges.size() * kUsual);
   for (const auto& [left, right] : merges) {
     if (out.size() > 1) {
       out += ',';

@@ -1,10 +1,12 @@
 #include <algorithm>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "assay/core/file.h"
 #include "assay/core/finding.h"
+#include "assay/text/gguf_vocabulary.h"
 #include "assay/text/tokenizer.h"
 
 namespace assay {
@@ -179,57 +181,31 @@ Json named_tokens(const ModelFiles& model) {
  * it: only those that the chat template writes. */
 void add_known_ends(SpecialTokens& special,
                     const std::string& chat_template,
-                    const Tokenizer& tokenizer) {
+                    const GgufVocabulary& vocabulary) {
   constexpr std::string_view kEnds[] = {"<|eot_id|>",
                                         "<|im_end|>",
                                         "<end_of_turn>",
                                         "<|end_of_turn|>",
                                         "<|eom_id|>",
                                         "<|end|>"};
-  bool harmony = tokenizer.token_to_id("<|return|>").has_value();
-  for (auto end : kEnds) {
-    auto id = tokenizer.token_to_id(end);
+  constexpr size_t kOfMessage = std::size(kEnds) - 1;
+  std::optional<int32_t> ids[std::size(kEnds)];
+  bool harmony = false;
+  for (size_t i = 0; i < vocabulary.tokens.size(); ++i) {
+    const auto& token = vocabulary.tokens[i];
+    harmony = harmony || token.text == "<|return|>";
+    const auto* end = std::ranges::find(kEnds, token.text);
+    if (token.type == TokenType::control && end != std::end(kEnds)) {
+      ids[end - kEnds] = static_cast<int32_t>(i);
+    }
+  }
+  for (size_t i = 0; i < std::size(kEnds); ++i) {
     // In the format with <|return|>, <|end|> ends a message, not a turn.
-    if (id && tokenizer.is_special(*id) &&
-        chat_template.find(end) != chat_template.npos &&
-        !(harmony && end == "<|end|>")) {
-      add_once(special.eos, *id);
+    if (ids[i] && chat_template.find(kEnds[i]) != chat_template.npos &&
+        !(harmony && i == kOfMessage)) {
+      add_once(special.eos, *ids[i]);
     }
   }
-}
-
-SpecialTokens from_gguf(const ModelFiles& model, const Tokenizer& tokenizer) {
-  const auto& metadata = *model.gguf;
-  auto where = model.path.string();
-  // Checks the ids and writes them as the configs do.
-  auto named = parse_json(tokenizer_config_from_gguf(metadata, where), where);
-  SpecialTokens special;
-  Json none;
-  std::optional<int32_t> eos;
-  auto one = [&](auto& id, auto& text, std::string_view name) {
-    settle(id, text, named, none, name, tokenizer);
-  };
-  one(special.bos, special.bos_text, "bos_token");
-  one(special.pad, special.pad_text, "pad_token");
-  one(special.unk, special.unk_text, "unk_token");
-  one(eos, special.eos_text, "eos_token");
-  add_others(special, named);
-  if (eos) {
-    special.eos.push_back(*eos);
-  }
-  bool told = false;
-  for (auto* name : {"eot", "eom"}) {
-    auto key = fmt::format("tokenizer.ggml.{}_token_id", name);
-    if (auto id = metadata.integer(key)) {
-      add_once(special.eos,
-               token_id(Json(*id), fmt::format("{} {}", where, key)));
-      told = true;
-    }
-  }
-  if (!told) {
-    add_known_ends(special, model.chat_template, tokenizer);
-  }
-  return special;
 }
 
 }  // namespace
@@ -250,10 +226,55 @@ Tokenizer load_tokenizer(const ModelFiles& model) {
        "neither");
 }
 
+SpecialTokens gguf_special_tokens(const ModelFiles& model) {
+  const auto& metadata = *model.gguf;
+  auto where = model.path.string();
+  const auto vocabulary = read_gguf_names(metadata, where);
+  SpecialTokens special;
+  auto one = [&](auto& id, auto& text, const std::optional<int32_t>& stored) {
+    if (stored) {
+      id = stored;
+      text = vocabulary.text(*stored);
+    }
+  };
+  auto other = [&](const char* name, const std::optional<int32_t>& stored) {
+    if (stored) {
+      special.others.emplace_back(name, vocabulary.text(*stored));
+    }
+  };
+  std::optional<int32_t> eos;
+  if (vocabulary.model == "bert") {
+    other("cls_token", vocabulary.bos);
+  } else {
+    one(special.bos, special.bos_text, vocabulary.bos);
+  }
+  one(special.pad, special.pad_text, vocabulary.pad);
+  one(special.unk, special.unk_text, vocabulary.unk);
+  one(eos, special.eos_text, vocabulary.eos);
+  other("sep_token", vocabulary.sep);
+  other("mask_token", vocabulary.mask);
+  if (eos) {
+    special.eos.push_back(*eos);
+  }
+  bool told = false;
+  for (auto* name : {"eot", "eom"}) {
+    auto key = fmt::format("tokenizer.ggml.{}_token_id", name);
+    if (auto id = metadata.integer(key)) {
+      add_once(special.eos,
+               token_id(Json(*id), fmt::format("{} {}", where, key)));
+      told = true;
+    }
+  }
+  if (!told) {
+    add_known_ends(special, model.chat_template, vocabulary);
+  }
+  return special;
+}
+
 SpecialTokens special_tokens(const ModelFiles& model,
                              const Tokenizer& tokenizer) {
   if (model.gguf && model.tokenizer_json.empty()) {
-    return from_gguf(model, tokenizer);
+    return gguf_special_tokens(model);
   }
   return from_configs(model, named_tokens(model), tokenizer);
 }

@@ -105,6 +105,8 @@ Tokenizer load_tokenizer(const ModelFiles& model);
  * template writes. Throws Error config.invalid-value, tokenizer.malformed. */
 SpecialTokens special_tokens(const ModelFiles& model,
                              const Tokenizer& tokenizer);
+/** Those of a model with `gguf`, for which no tokenizer is needed. */
+SpecialTokens gguf_special_tokens(const ModelFiles& model);
 
 /** tokenizer.json (text) equivalent to a GGUF's tokenizer metadata: gpt2
  * (byte-level BPE with its `pre`), llama (SentencePiece BPE with byte

@@ -254,22 +254,17 @@ class Bench:
                       self.conversion(
                           (PYTHON, "-m", "mlx_lm", "convert", "--hf-path",
                            model, "--mlx-path", theirs, "-q"), theirs),
-                      "mlx_lm.convert -q, not flushed",
+                      "mlx_lm.convert -q",
                       ">= 5x, 1/3 of the memory", discard=1)
 
     def exact(self):
         ours, copy = WORK / "ours-exact", WORK / "copy.gguf"
-        for peer, command in (
-                ("cp, not flushed", ("cp", SOURCE, copy)),
-                ("cp and sync of the copy",
-                 ("sh", "-c", 'cp "$1" "$2" && sync "$2"', "cp", SOURCE,
-                  copy))):
-            yield Row("convert GGUF to MLX, exact", "1/s",
-                      self.conversion(
-                          (ASSAY, "convert", SOURCE, ours, "--no-verify",
-                           "-q", "--threads", self.threads), ours),
-                      self.conversion(command, copy),
-                      peer, ">= 0.33x", discard=1)
+        yield Row("convert GGUF to MLX, exact", "1/s",
+                  self.conversion(
+                      (ASSAY, "convert", SOURCE, ours, "--no-verify", "-q",
+                       "--threads", self.threads), ours),
+                  self.conversion(("cp", SOURCE, copy), copy),
+                  "cp", ">= 0.33x", discard=1)
 
     def rows(self):
         """Name of a group to what makes its rows."""

@@ -111,14 +111,42 @@ class Conversion {
 
  private:
   void to_mlx() {
-    // A tokenizer takes as long to make as many tensors to write, and so does
-    // the flush of each small file.
+    // A tokenizer takes as long to make as many tensors to write.
     auto documents = std::async(std::launch::async, [this] {
       std::vector<Finding> findings;
-      write_documents(files_, folder_.partial(), findings);
+      write_documents(files_, folder_.partial(), options_.verify, findings);
       return findings;
     });
-    auto plan = make_plan(tree_.parameters, reader_, data_, options_);
+    std::vector<Finding> config;
+    const auto before = report_;
+    try {
+      config = write_weights(BlockScales::assumed);
+    } catch (const UnfitScales&) {
+      report_ = before;
+      done_ = 0;
+      remove_weights();
+      config = write_weights(BlockScales::read);
+    }
+    std::ranges::copy(documents.get(), std::back_inserter(report_.findings));
+    std::ranges::copy(config, std::back_inserter(report_.findings));
+  }
+
+  // Those of an attempt that was given up.
+  void remove_weights() const {
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(folder_.partial())) {
+      if (entry.path().extension() == ".safetensors") {
+        files.push_back(entry.path());
+      }
+    }
+    for (const auto& file : files) {
+      fs::remove(file);
+    }
+  }
+
+  // And config.json, of which the findings are.
+  std::vector<Finding> write_weights(BlockScales scales) {
+    auto plan = make_plan(tree_.parameters, reader_, data_, options_, scales);
     check_space(folder_.partial(), plan.bytes);
     std::ranges::copy(plan.findings, std::back_inserter(report_.findings));
     auto config = std::async(std::launch::async,
@@ -134,8 +162,7 @@ class Conversion {
     if (plan.quantization) {
       report_.quantization = plan.quantization->standard;
     }
-    std::ranges::copy(documents.get(), std::back_inserter(report_.findings));
-    std::ranges::copy(config.get(), std::back_inserter(report_.findings));
+    return config.get();
   }
 
   std::vector<Finding> write_config(const Plan& plan) const {
@@ -152,7 +179,8 @@ class Conversion {
     auto size = export_hf(job(), folder_.partial(), note_export());
     report_.bytes = size.bytes;
     report_.files = size.files;
-    write_documents(files_, folder_.partial(), report_.findings);
+    write_documents(
+        files_, folder_.partial(), options_.verify, report_.findings);
     auto config = result_config(tree_.config, std::nullopt, options_.dtype);
     write_text(folder_.partial() / kConfigName, to_text(config));
   }
@@ -252,14 +280,17 @@ class Conversion {
 
   void put_in_place() {
     if (options_.to != ConvertTarget::gguf) {
-      folder_.commit();
+      folder_.commit(Flush::when_replacing);
       return;
     }
     // A file takes the place of the folder that it was made in, which goes
     // with the AtomicFolder.
     std::error_code error;
+    bool replacing = fs::exists(destination_, error);
     if (fs::is_directory(destination_)) {
       error = std::make_error_code(std::errc::is_a_directory);
+    } else if (replacing && !platform::sync_file(result())) {
+      error = std::make_error_code(std::errc::io_error);
     } else {
       fs::rename(result(), destination_, error);
     }
@@ -269,7 +300,9 @@ class Conversion {
            "a file that can be put in place",
            error.message());
     }
-    platform::sync_folder(destination_.parent_path());
+    if (replacing) {
+      platform::sync_folder(destination_.parent_path());
+    }
   }
 
   const ConvertOptions& options_;

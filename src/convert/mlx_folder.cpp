@@ -27,6 +27,20 @@ std::vector<std::vector<const PlannedParameter*>> shards(
   return result;
 }
 
+// How many to write together, so that threads have enough to do: small ones.
+size_t count_at_once(std::span<const PlannedParameter* const> parameters) {
+  constexpr uint64_t kEnough = uint64_t{1} << 22;  // values
+  size_t count = 0;
+  for (uint64_t values = 0; count < parameters.size(); ++count) {
+    values +=
+        parameters[count]->rows->rows() * parameters[count]->rows->width();
+    if (values > kEnough) {
+      break;
+    }
+  }
+  return std::max<size_t>(1, count);
+}
+
 std::unique_ptr<SafetensorsWriter> write_shard(
     const std::vector<const PlannedParameter*>& parameters,
     const std::filesystem::path& path,
@@ -38,13 +52,23 @@ std::unique_ptr<SafetensorsWriter> write_shard(
   }
   auto writer = std::make_unique<SafetensorsWriter>(
       path, entries, std::map<std::string, std::string>{{"format", "mlx"}});
-  for (const auto* parameter : parameters) {
-    parameter->rows->open();
-    auto change = stream(
-        *parameter,
-        [&writer](std::span<const std::byte> bytes) { writer->write(bytes); });
-    parameter->rows->close();
-    written(*parameter, change);
+  for (auto rest = std::span(parameters); !rest.empty();) {
+    const auto some = rest.first(count_at_once(rest));
+    rest = rest.subspan(some.size());
+    uint64_t bytes = 0;
+    for (const auto* parameter : some) {
+      parameter->rows->open();
+      bytes += parameter->bytes;
+    }
+    const uint64_t begin = writer->skip(bytes);
+    const auto changes =
+        stream(some, [&](uint64_t at, std::span<const std::byte> piece) {
+          writer->write_at(begin + at, piece);
+        });
+    for (size_t i = 0; i < some.size(); ++i) {
+      some[i]->rows->close();
+      written(*some[i], changes[i]);
+    }
   }
   return writer;
 }

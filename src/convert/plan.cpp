@@ -146,8 +146,12 @@ Finding left_unquantized(const nn::ParameterSpec& spec,
 
 class Planner {
  public:
-  Planner(const ConvertOptions& options, ChooseQuantization choose)
-      : choose_(std::move(choose)), dtype_(float_type(options.dtype)) {}
+  Planner(const ConvertOptions& options,
+          ChooseQuantization choose,
+          BlockScales scales)
+      : choose_(std::move(choose)),
+        dtype_(float_type(options.dtype)),
+        scales_(scales) {}
 
   PlannedParameter plan(std::unique_ptr<ParameterRows> rows,
                         std::vector<Finding>& findings) {
@@ -181,17 +185,18 @@ class Planner {
   }
 
  private:
-  static void keep(PlannedParameter& planned) {
-    if (auto form = planned.rows->form()) {
+  void keep(PlannedParameter& planned) const {
+    if (auto form = planned.rows->form(scales_)) {
       planned.quantization = form->quantization;
       planned.dtype = form->scale_type;
       planned.kept = true;
+      planned.assumed = scales_ == BlockScales::assumed;
     }
   }
 
   // What is stored in the wanted form already is not computed again.
-  static void quantize(PlannedParameter& planned, const Quantization& wanted) {
-    auto form = planned.rows->form();
+  void quantize(PlannedParameter& planned, const Quantization& wanted) const {
+    auto form = planned.rows->form(scales_);
     if (form && form->quantization == wanted) {
       keep(planned);
       return;
@@ -204,6 +209,7 @@ class Planner {
 
   ChooseQuantization choose_;
   std::optional<DType> dtype_;
+  BlockScales scales_;
 };
 
 // The most common setting is the standard; the others are named.
@@ -272,9 +278,10 @@ std::optional<DType> float_type(std::string_view word) {
 Plan make_plan(const std::vector<nn::ParameterSpec>& parameters,
                nn::WeightReader& reader,
                TensorData& data,
-               const ConvertOptions& options) {
+               const ConvertOptions& options,
+               BlockScales scales) {
   Plan plan;
-  auto planner = Planner(options, make_choice(parameters, options));
+  auto planner = Planner(options, make_choice(parameters, options), scales);
   for (const auto& spec : parameters) {
     if (spec.optional() && !reader.locate(spec)) {
       continue;

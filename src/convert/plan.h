@@ -1,7 +1,8 @@
 #pragma once
 
 // What becomes of each parameter in an MLX folder: decided from headers, and
-// from the scales of blocks, before anything is written.
+// from the scales of blocks unless these are assumed to fit, before anything is
+// written.
 
 #include <memory>
 #include <string>
@@ -19,6 +20,7 @@ struct PlannedParameter {
   /** Quantized so; nothing: plain values of `dtype`. */
   std::optional<Quantization> quantization;
   bool kept = false;         ///< quantized as stored, without change
+  bool assumed = false;      ///< kept, if its scales turn out to fit
   DType dtype = DType::f32;  ///< of the values, or of the scales
   /** What values are rounded to before they are quantized. */
   DType value_type = DType::f32;
@@ -43,7 +45,8 @@ std::optional<DType> float_type(std::string_view word);
 Plan make_plan(const std::vector<nn::ParameterSpec>& parameters,
                nn::WeightReader& reader,
                TensorData& data,
-               const ConvertOptions& options);
+               const ConvertOptions& options,
+               BlockScales scales = BlockScales::read);
 
 /** "model.layers.0.mlp.up" of "model.layers.0.mlp.up.weight". */
 std::string module_path(const std::string& parameter);

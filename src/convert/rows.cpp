@@ -165,7 +165,18 @@ DType ParameterRows::float_type() const {
   return is_block_quantized(stored) ? DType::f16 : DType::bf16;
 }
 
-std::optional<Form> ParameterRows::form() {
+std::optional<Form> ParameterRows::usual_form() const {
+  auto form = ggml::mlx_form(dtype_);
+  return form ? std::optional(Form{
+                    {form->group_size, form->bits, std::string(form->mode)},
+                    form->scale_type})
+              : std::nullopt;
+}
+
+std::optional<Form> ParameterRows::form(BlockScales scales) {
+  if (!form_known_ && scales == BlockScales::assumed) {
+    return usual_form();
+  }
   if (!form_known_) {
     form_ = form_of_blocks();
     form_known_ = true;
@@ -176,7 +187,7 @@ std::optional<Form> ParameterRows::form() {
 // All tensors of the source share one form: one block that needs float32
 // scales decides for all.
 std::optional<Form> ParameterRows::form_of_blocks() const {
-  auto form = ggml::mlx_form(dtype_);
+  auto form = usual_form();
   const auto& block = info(dtype_);
   std::atomic<int> rank = 2;
   for (const auto* tensor : location_.tensors) {
@@ -198,8 +209,7 @@ std::optional<Form> ParameterRows::form_of_blocks() const {
   if (rank == 1) {
     form->scale_type = DType::f32;
   }
-  return Form{{form->group_size, form->bits, std::string(form->mode)},
-              form->scale_type};
+  return form;
 }
 
 RowSet ParameterRows::row_set(

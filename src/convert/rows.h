@@ -25,6 +25,10 @@ struct Form {
   DType scale_type = DType::f16;
 };
 
+/** What is known of the scales in ggml's blocks: nearly always the type's
+ * usual form holds them, and reading them is reading the file once more. */
+enum class BlockScales : uint8_t { read, assumed };
+
 /** Rows of equal size that lie in one or several tensors. */
 struct RowSet {
   std::vector<std::span<const std::byte>> tensors;
@@ -60,8 +64,9 @@ class ParameterRows {
 
   /** The quantized form that holds the stored values without change; nothing
    * if there is none, or if the parameter may not be quantized. Reads the
-   * scales of ggml blocks the first time. */
-  std::optional<Form> form();
+   * scales of ggml blocks the first time, or assumes the usual form: pack()
+   * tells where that does not hold them. */
+  std::optional<Form> form(BlockScales scales = BlockScales::read);
 
   void open();
   /** Lets go of the data's pages. */
@@ -103,6 +108,7 @@ class ParameterRows {
   void choose_kind();
   void check_scales() const;
   std::optional<Form> form_of_blocks() const;
+  std::optional<Form> usual_form() const;
   void map_rows();
   size_t stored_row(size_t row) const {
     return row_map_.empty() ? row : row_map_[row];

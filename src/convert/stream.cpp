@@ -5,7 +5,11 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <deque>
+#include <exception>
 #include <memory>
+#include <mutex>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -19,34 +23,67 @@ namespace assay::conversion {
 namespace {
 
 constexpr size_t kPieceValues = size_t{1} << 15;  // 128 KiB of float32
+// Larger where the result is quantized: a write of a few KB costs more than its
+// bytes do.
+constexpr size_t kQuantizedPiece = size_t{1} << 17;
 constexpr size_t kBatchValues = size_t{1} << 22;
 
-// Rows cut into pieces for threads, and pieces into batches for the file.
+// Rows cut into pieces for threads, and pieces into batches: after each, pages
+// of the source are let go of.
 struct Cut {
   size_t rows, width;
   size_t piece = std::max<size_t>(1, kPieceValues / width);
   size_t batch = std::max<size_t>(1, kBatchValues / width / piece) * piece;
 };
 
-/** `work(first, count, row in batch)` on all threads, then `written(first,
+// The first thing that a thread threw, for the one that waits for it.
+class FirstError {
+ public:
+  template <class Work>
+  void guard(const Work& work) {
+    try {
+      work();
+    } catch (...) {
+      std::lock_guard lock(mutex_);
+      if (!error_) {
+        error_ = std::current_exception();
+      }
+    }
+  }
+  void rethrow() const {
+    if (error_) {
+      std::rethrow_exception(error_);
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::exception_ptr error_;
+};
+
+/** `work(first, count, row in batch)` on all threads, then `done(first,
  * count)` for each batch. `work` returns its piece's change. */
-template <class Work, class Written>
-Change in_batches(const Cut& cut, const Work& work, const Written& written) {
+template <class Work, class Done>
+Change in_batches(const Cut& cut, const Work& work, const Done& done) {
   Change total;
+  FirstError error;
   std::vector<Change> changes;
   for (size_t start = 0; start < cut.rows; start += cut.batch) {
     size_t count = std::min(cut.batch, cut.rows - start);
     size_t pieces = (count + cut.piece - 1) / cut.piece;
     changes.assign(pieces, {});
     kernels::parallel_for(pieces, [&](size_t i) {
-      size_t first = i * cut.piece;
-      changes[i] =
-          work(start + first, std::min(cut.piece, count - first), first);
+      error.guard([&] {
+        size_t first = i * cut.piece;
+        changes[i] =
+            work(start + first, std::min(cut.piece, count - first), first);
+      });
     });
+    error.rethrow();
     for (const auto& change : changes) {
       total.add(change);
     }
-    written(start, count);
+    done(start, count);
   }
   return total;
 }
@@ -77,8 +114,13 @@ void round_to(DType dtype, std::span<float> values) {
        fmt::format("others, stored as {}", rows.stored_as()));
 }
 
-Change stream_plain(const PlannedParameter& parameter, const Sink& sink) {
+Change stream_plain(const PlannedParameter& parameter,
+                    uint64_t begin,
+                    const Place& place) {
   const auto& rows = *parameter.rows;
+  auto sink = [&place, at = begin](std::span<const std::byte> bytes) mutable {
+    place(std::exchange(at, at + bytes.size()), bytes);
+  };
   if (auto pieces = rows.as_they_lie(parameter.dtype); !pieces.empty()) {
     for (auto piece : pieces) {
       sink(piece);
@@ -97,50 +139,6 @@ Change stream_plain(const PlannedParameter& parameter, const Sink& sink) {
   }
   return *change;
 }
-
-// Where the parts of a quantized batch go: words are written batch by batch,
-// scales and biases, a fraction of them, when all words are out.
-class QuantizedBatch {
- public:
-  QuantizedBatch(const PlannedParameter& parameter, const Cut& cut)
-      : words_per_row_(cut.width * parameter.quantization->bits / 32),
-        scale_row_bytes_(cut.width / parameter.quantization->group_size *
-                         info(parameter.dtype).bytes),
-        words_(std::make_unique_for_overwrite<uint32_t[]>(batch_rows(cut) *
-                                                          words_per_row_)),
-        scales_(cut.rows * scale_row_bytes_),
-        biases_(parameter.quantization->mode == "affine" ? scales_.size() : 0) {
-  }
-
-  std::span<uint32_t> words(size_t row_in_batch, size_t count) {
-    return {words_.get() + row_in_batch * words_per_row_,
-            count * words_per_row_};
-  }
-  std::span<std::byte> scales(size_t row, size_t count) {
-    return std::span(scales_).subspan(row * scale_row_bytes_,
-                                      count * scale_row_bytes_);
-  }
-  std::span<std::byte> biases(size_t row, size_t count) {
-    return biases_.empty()
-               ? std::span<std::byte>()
-               : std::span(biases_).subspan(row * scale_row_bytes_,
-                                            count * scale_row_bytes_);
-  }
-  void write_words(size_t count, const Sink& sink) {
-    sink(std::as_bytes(words(0, count)));
-  }
-  void write_scales(const Sink& sink) const {
-    sink(scales_);
-    if (!biases_.empty()) {
-      sink(biases_);
-    }
-  }
-
- private:
-  size_t words_per_row_, scale_row_bytes_;
-  std::unique_ptr<uint32_t[]> words_;  // of a batch; not cleared before
-  std::vector<std::byte> scales_, biases_;
-};
 
 std::span<uint8_t> codes(std::span<std::byte> bytes) {
   return {reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()};
@@ -235,34 +233,183 @@ bool quantize_piece(const PlannedParameter& parameter,
   return fits;
 }
 
-Change stream_quantized(const PlannedParameter& parameter, const Sink& sink) {
-  const auto& rows = *parameter.rows;
-  Cut cut{rows.rows(), rows.width()};
-  QuantizedBatch out(parameter, cut);
-  std::atomic<bool> fits = true;
-  auto work = [&](size_t first, size_t count, size_t at) {
-    auto parts = Parts{out.words(at, count),
-                       out.scales(first, count),
-                       out.biases(first, count)};
-    Change own;
-    bool piece_fits =
-        parameter.kept
-            ? rows.pack(first, count, parts.words, parts.scales, parts.biases)
-            : quantize_piece(parameter, first, count, parts, own);
-    if (!piece_fits) {
-      fits = false;
+// Where the parts of a quantized parameter lie in what is written: all words,
+// then all scales, then all biases.
+struct PartSizes {
+  PartSizes(const PlannedParameter& parameter, uint64_t begins)
+      : begin(begins), rows(parameter.rows->rows()) {
+    const auto& q = *parameter.quantization;
+    const size_t width = parameter.rows->width();
+    word_row = width * static_cast<size_t>(q.bits) / 8;
+    scale_row =
+        width / static_cast<size_t>(q.group_size) * info(parameter.dtype).bytes;
+    bias_row = q.mode == "affine" ? scale_row : 0;
+  }
+
+  uint64_t begin;  ///< of the words
+  size_t rows;
+  size_t word_row, scale_row, bias_row;  ///< bytes
+};
+
+// The parts of some rows, until they are written.
+class PartBuffer {
+ public:
+  PartBuffer(const PartSizes& sizes, size_t first, size_t count)
+      : sizes_(&sizes),
+        first_(first),
+        count_(count),
+        words_(std::make_unique_for_overwrite<uint32_t[]>(count *
+                                                          sizes.word_row / 4)),
+        rest_(std::make_unique_for_overwrite<std::byte[]>(
+            count * (sizes.scale_row + sizes.bias_row))) {}
+
+  Parts parts() const {
+    const size_t scales = count_ * sizes_->scale_row;
+    return {{words_.get(), count_ * sizes_->word_row / 4},
+            {rest_.get(), scales},
+            {rest_.get() + scales, count_ * sizes_->bias_row}};
+  }
+  void write(const Place& place) const {
+    const auto [words, scales, biases] = parts();
+    const auto& s = *sizes_;
+    const uint64_t scales_at = s.begin + s.rows * s.word_row;
+    const uint64_t biases_at = scales_at + s.rows * s.scale_row;
+    place(s.begin + first_ * s.word_row, std::as_bytes(words));
+    place(scales_at + first_ * s.scale_row, scales);
+    if (!biases.empty()) {
+      place(biases_at + first_ * s.bias_row, biases);
     }
-    return own;
-  };
-  auto change = in_batches(cut, work, [&](size_t first, size_t count) {
-    if (!fits) {
-      fail_values(parameter);
+  }
+
+ private:
+  const PartSizes* sizes_;
+  size_t first_, count_;
+  std::unique_ptr<uint32_t[]> words_;
+  std::unique_ptr<std::byte[]> rest_;
+};
+
+// One thread writes at a time, what others have made meanwhile too: a file
+// lets in one, and the rest would wait instead of making more.
+class OneWriter {
+ public:
+  explicit OneWriter(const Place& place) : place_(place) {}
+
+  void write(PartBuffer buffer) {
+    {
+      std::lock_guard lock(mutex_);
+      waiting_.push_back(std::move(buffer));
+      if (std::exchange(busy_, true)) {
+        return;
+      }
     }
-    rows.release(first, count);
-    out.write_words(count, sink);
-  });
-  out.write_scales(sink);
+    while (auto next = take()) {
+      next->write(place_);
+    }
+  }
+
+ private:
+  std::optional<PartBuffer> take() {
+    std::lock_guard lock(mutex_);
+    if (waiting_.empty()) {
+      busy_ = false;
+      return std::nullopt;
+    }
+    auto next = std::move(waiting_.front());
+    waiting_.pop_front();
+    return next;
+  }
+
+  const Place& place_;
+  std::mutex mutex_;
+  std::deque<PartBuffer> waiting_;
+  bool busy_ = false;  // for good where a write has thrown
+};
+
+// Rows of one of several parameters, for one thread.
+struct Piece {
+  size_t parameter, first, count;
+};
+
+std::vector<Piece> pieces_of(
+    std::span<const PlannedParameter* const> parameters) {
+  std::vector<Piece> pieces;
+  for (size_t p = 0; p < parameters.size(); ++p) {
+    const auto& rows = *parameters[p]->rows;
+    const size_t piece = std::max<size_t>(1, kQuantizedPiece / rows.width());
+    for (size_t first = 0; first < rows.rows(); first += piece) {
+      pieces.push_back({p, first, std::min(piece, rows.rows() - first)});
+    }
+  }
+  return pieces;
+}
+
+// Lets go of the pages under the rows of a batch.
+void release(std::span<const PlannedParameter* const> parameters,
+             std::span<const Piece> batch) {
+  for (size_t i = 0; i < batch.size();) {
+    const auto [parameter, first, count] = batch[i];
+    size_t rows = 0;
+    for (; i < batch.size() && batch[i].parameter == parameter; ++i) {
+      rows += batch[i].count;
+    }
+    parameters[parameter]->rows->release(first, rows);
+  }
+}
+
+// The parts of one piece, quantized anew or as they are; what changed.
+Change make_parts(const PlannedParameter& parameter,
+                  const Piece& piece,
+                  const Parts& parts) {
+  Change change;
+  bool fits =
+      parameter.kept
+          ? parameter.rows->pack(piece.first,
+                                 piece.count,
+                                 parts.words,
+                                 parts.scales,
+                                 parts.biases)
+          : quantize_piece(parameter, piece.first, piece.count, parts, change);
+  if (!fits && parameter.assumed) {
+    throw UnfitScales();
+  }
+  if (!fits) {
+    fail_values(parameter);
+  }
   return change;
+}
+
+std::vector<Change> stream_quantized(
+    std::span<const PlannedParameter* const> parameters,
+    std::span<const PartSizes> sizes,
+    const Place& place) {
+  std::vector<Change> result(parameters.size());
+  OneWriter writer(place);
+  FirstError error;
+  const auto all = pieces_of(parameters);
+  for (size_t start = 0; start < all.size();) {
+    size_t end = start;
+    for (size_t values = 0; end < all.size() && values < kBatchValues; ++end) {
+      values += all[end].count * parameters[all[end].parameter]->rows->width();
+    }
+    const auto batch = std::span(all).subspan(start, end - start);
+    std::vector<Change> changes(batch.size());
+    kernels::parallel_for(batch.size(), [&](size_t i) {
+      error.guard([&] {
+        const auto& piece = batch[i];
+        PartBuffer buffer(sizes[piece.parameter], piece.first, piece.count);
+        changes[i] =
+            make_parts(*parameters[piece.parameter], piece, buffer.parts());
+        writer.write(std::move(buffer));
+      });
+    });
+    error.rethrow();
+    for (size_t i = 0; i < batch.size(); ++i) {
+      result[batch[i].parameter].add(changes[i]);
+    }
+    release(parameters, batch);
+    start = end;
+  }
+  return result;
 }
 
 }  // namespace
@@ -364,9 +511,29 @@ std::optional<Change> stream_floats(const FloatRows& rows,
   return fits ? std::optional(change) : std::nullopt;
 }
 
-Change stream(const PlannedParameter& parameter, const Sink& sink) {
-  return parameter.quantization ? stream_quantized(parameter, sink)
-                                : stream_plain(parameter, sink);
+std::vector<Change> stream(std::span<const PlannedParameter* const> parameters,
+                           const Place& place) {
+  std::vector<Change> result(parameters.size());
+  std::vector<const PlannedParameter*> quantized;
+  std::vector<PartSizes> sizes;
+  std::vector<size_t> index;
+  uint64_t begin = 0;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const auto& parameter = *parameters[i];
+    if (parameter.quantization) {
+      quantized.push_back(&parameter);
+      sizes.emplace_back(parameter, begin);
+      index.push_back(i);
+    } else {
+      result[i] = stream_plain(parameter, begin, place);
+    }
+    begin += parameter.bytes;
+  }
+  const auto changes = stream_quantized(quantized, sizes, place);
+  for (size_t i = 0; i < changes.size(); ++i) {
+    result[index[i]] = changes[i];
+  }
+  return result;
 }
 
 }  // namespace assay::conversion

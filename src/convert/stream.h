@@ -1,11 +1,12 @@
 #pragma once
 
-// The data of one planned parameter, piece by piece, into a file: several
-// threads make a batch, one writes it. Also measures what changed.
+// The data of planned parameters, piece by piece, into a file: while one thread
+// writes, others make more. Also measures what changed.
 
 #include <functional>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "assay/convert/plan.h"
 
@@ -13,6 +14,8 @@ namespace assay::conversion {
 
 /** Takes the next bytes of a file. */
 using Sink = std::function<void(std::span<const std::byte>)>;
+/** Takes bytes that begin `at` in what is written; one call at a time. */
+using Place = std::function<void(uint64_t at, std::span<const std::byte>)>;
 
 /** Sums of a comparison of values before and after. */
 struct Change {
@@ -26,9 +29,14 @@ struct Change {
   double rms_relative() const;
 };
 
-/** Writes the entries of a parameter, whose rows are open, in their order.
- * Throws Error quantize.not-representable. */
-Change stream(const PlannedParameter& parameter, const Sink& sink);
+/** Scales of blocks do not fit the form that was assumed. */
+struct UnfitScales {};
+
+/** Writes the entries of parameters, whose rows are open, one behind the other;
+ * what changed in each. Throws Error quantize.not-representable, UnfitScales.
+ */
+std::vector<Change> stream(std::span<const PlannedParameter* const> parameters,
+                           const Place& place);
 
 /** Rows of float32 values, read piece by piece on several threads. */
 struct FloatRows {

@@ -75,7 +75,9 @@ std::string read_text(const fs::path& path, uint64_t limit) {
 }
 
 AtomicFile::AtomicFile(fs::path path)
-    : path_(std::move(path)), partial_(partial_path(path_)) {
+    : path_(std::move(path)),
+      partial_(partial_path(path_)),
+      flushed_(!is_partial(path_.parent_path())) {
   std::error_code ignored;
   fs::remove(partial_, ignored);  // of an earlier process with our id
   descriptor_ = platform::create_file(partial_);
@@ -90,8 +92,22 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  if (!platform::write_all(descriptor_, bytes.data(), bytes.size())) {
+  write_at(skip(bytes.size()), bytes);
+}
+
+uint64_t AtomicFile::skip(uint64_t bytes) {
+  return std::exchange(end_, end_ + bytes);
+}
+
+void AtomicFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
+  if (!platform::write_at(descriptor_, offset, bytes.data(), bytes.size())) {
     fail_write(partial_);
+  }
+  // The disk begins while more comes, so that commit() waits for less. Not for
+  // each write: many are small.
+  constexpr uint64_t kEnough = uint64_t{4} << 20;
+  if (flushed_ && (offset + bytes.size()) % kEnough < bytes.size()) {
+    platform::begin_sync(descriptor_);
   }
 }
 
@@ -107,7 +123,9 @@ void AtomicFile::commit() {
   if (!error && fs::is_regular_file(before)) {
     fs::permissions(partial_, before.permissions(), error);
   }
-  if (!platform::sync_and_close(std::exchange(descriptor_, -1))) {
+  int descriptor = std::exchange(descriptor_, -1);
+  if (!(flushed_ ? platform::sync_and_close(descriptor)
+                 : platform::close_file(descriptor))) {
     int cause = errno;
     std::error_code ignored;
     fs::remove(partial_, ignored);
@@ -123,9 +141,7 @@ void AtomicFile::commit() {
          "a destination that can be renamed to",
          error.message());
   }
-  // The names in a folder that is being filled reach the disk together.
-  if (!is_partial(path_.parent_path()) &&
-      !platform::sync_folder(path_.parent_path())) {
+  if (flushed_ && !platform::sync_folder(path_.parent_path())) {
     fail_write(path_);
   }
 }
@@ -160,13 +176,28 @@ AtomicFolder::~AtomicFolder() {
   }
 }
 
-void AtomicFolder::commit() {
+void AtomicFolder::flush() const {
+  for (const auto& entry : fs::recursive_directory_iterator(partial_)) {
+    const auto status = entry.symlink_status();
+    if ((fs::is_directory(status) && !platform::sync_folder(entry.path())) ||
+        (fs::is_regular_file(status) && !platform::sync_file(entry.path()))) {
+      fail_write(entry.path());
+    }
+  }
   if (!platform::sync_folder(partial_)) {
     fail_write(partial_);
   }
+}
+
+void AtomicFolder::commit(Flush flush) {
+  std::error_code ignored;
+  bool wait = flush == Flush::always || fs::exists(path_, ignored);
+  if (wait) {
+    this->flush();
+  }
   platform::replace_folder(partial_, path_);
   committed_ = true;
-  if (!platform::sync_folder(path_.parent_path())) {
+  if (wait && !platform::sync_folder(path_.parent_path())) {
     fail_write(path_);
   }
 }

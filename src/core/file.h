@@ -45,7 +45,8 @@ std::string read_text(const std::filesystem::path& path,
                       uint64_t limit = 256u << 20);
 
 /** A file written as `path` + ".partial-<pid>" and renamed to `path` by
- * commit(), after its bytes reached the disk. Removed if never committed. */
+ * commit(), after its bytes reached the disk; in an AtomicFolder that is being
+ * filled that waits for the folder's own. Removed if never committed. */
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);
@@ -56,15 +57,24 @@ class AtomicFile {
   /** Appends. Throws Error file.unwritable (disk full and the like). */
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
+  /** Leaves room for `bytes` where write() would go on; returns its offset. */
+  uint64_t skip(uint64_t bytes);
+  /** Fills room that was left. From several threads. */
+  void write_at(uint64_t offset, std::span<const std::byte> bytes);
   void commit();
 
  private:
   std::filesystem::path path_, partial_;
   int descriptor_ = -1;
+  bool flushed_ = true;  ///< by commit()
+  uint64_t end_ = 0;     ///< where write() goes on
 };
 
 /** Writes a small file atomically. */
 void write_text(const std::filesystem::path& path, std::string_view text);
+
+/** When a result waits until a loss of power would not harm it. */
+enum class Flush : uint8_t { always, when_replacing };
 
 /** A folder filled at `path` + ".partial-<pid>" and put in place by commit().
  * An earlier folder at `path` stays untouched until then, and is replaced
@@ -79,9 +89,12 @@ class AtomicFolder {
 
   /** Where to write meanwhile. */
   const std::filesystem::path& partial() const { return partial_; }
-  void commit();
+  /** After all that was written reached the disk; with `when_replacing` only
+   * if an earlier folder goes: else as `cp`, for what can be made again. */
+  void commit(Flush flush = Flush::always);
 
  private:
+  void flush() const;
   std::filesystem::path path_, partial_;
   bool committed_ = false;
 };

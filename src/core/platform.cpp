@@ -290,13 +290,16 @@ int create_file(const fs::path& path) {
   return descriptor;
 }
 
-bool write_all(int descriptor, const std::byte* data, size_t size) {
-#if defined(__linux__)
-  const size_t all = size;
-#endif
+bool write_at(int descriptor,
+              uint64_t offset,
+              const std::byte* data,
+              size_t size) {
   while (size > 0) {
     // Darwin refuses a single write of 2 GiB or more.
-    ssize_t written = write(descriptor, data, std::min<size_t>(size, 1 << 30));
+    ssize_t written = pwrite(descriptor,
+                             data,
+                             std::min<size_t>(size, 1 << 30),
+                             static_cast<off_t>(offset));
     if (written < 0) {
       if (errno == EINTR) {
         continue;
@@ -304,18 +307,16 @@ bool write_all(int descriptor, const std::byte* data, size_t size) {
       return false;
     }
     data += written;
+    offset += static_cast<uint64_t>(written);
     size -= static_cast<size_t>(written);
   }
-#if defined(__linux__)
-  // The disk begins while more comes, so that sync_and_close() waits for less.
-  // What it has to say, it says there. Not for each write: many are small.
-  constexpr size_t kEnough = size_t{4} << 20;
-  off_t end = lseek(descriptor, 0, SEEK_CUR);
-  if (end > 0 && static_cast<size_t>(end) % kEnough < all) {
-    sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);
-  }
-#endif
   return true;
+}
+
+void begin_sync([[maybe_unused]] int descriptor) {
+#if defined(__linux__)
+  sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);
+#endif
 }
 
 bool sync_and_close(int descriptor) {
@@ -328,8 +329,13 @@ bool sync_and_close(int descriptor) {
   return synced && closed;
 }
 
-void close_file(int descriptor) {
-  close(descriptor);
+bool close_file(int descriptor) {
+  return close(descriptor) == 0;
+}
+
+bool sync_file(const fs::path& path) {
+  int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  return descriptor >= 0 && sync_and_close(descriptor);
 }
 
 int process_id() {

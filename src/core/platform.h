@@ -52,11 +52,21 @@ void prefer_large_pages(void* data, size_t size);
 
 /** Opens for writing, exclusively new. Throws Error file.unwritable. */
 int create_file(const std::filesystem::path& path);
-/** Writes all; false with errno set on failure. */
-bool write_all(int descriptor, const std::byte* data, size_t size);
+/** Writes all at `offset`; false with errno set on failure. From several
+ * threads. */
+bool write_at(int descriptor,
+              uint64_t offset,
+              const std::byte* data,
+              size_t size);
+/** The disk may begin with what was written. Waits for nothing, and tells
+ * nothing: sync_and_close() does. */
+void begin_sync(int descriptor);
 /** Flushes to the disk and closes; false with errno set on failure. */
 bool sync_and_close(int descriptor);
-void close_file(int descriptor);
+/** False with errno set where an earlier write turns out to have failed. */
+bool close_file(int descriptor);
+/** Flushes what lies in a file. False with errno set on failure. */
+bool sync_file(const std::filesystem::path& path);
 int process_id();
 /** Swaps or moves a folder into place; see AtomicFolder::commit. */
 void replace_folder(const std::filesystem::path& from,

@@ -52,6 +52,10 @@ class SafetensorsWriter {
 
   /** The next bytes of the data; may come in pieces. */
   void write(std::span<const std::byte> bytes);
+  /** Leaves room for the next `bytes` of the data; returns where it begins. */
+  uint64_t skip(uint64_t bytes);
+  /** Fills room that was left, no byte twice. From several threads. */
+  void write_at(uint64_t at, std::span<const std::byte> bytes);
   /** Checks that all declared bytes came, and puts the file in place. */
   void commit();
 

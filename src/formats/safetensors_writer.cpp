@@ -1,4 +1,5 @@
 #include <array>
+#include <atomic>
 #include <stdexcept>
 #include <unordered_set>
 
@@ -66,7 +67,8 @@ std::string header_text(const std::vector<SafetensorsWriter::Entry>& entries,
 
 struct SafetensorsWriter::State {
   AtomicFile file;
-  uint64_t left = 0;  ///< bytes of data still to come
+  uint64_t left;                    ///< bytes of data that have no place yet
+  std::atomic<uint64_t> empty = 0;  ///< bytes of room that was left
 };
 
 SafetensorsWriter::SafetensorsWriter(
@@ -83,7 +85,7 @@ SafetensorsWriter::SafetensorsWriter(
          "names and metadata in UTF-8",
          error.what());
   }
-  state_.reset(new State{AtomicFile(path), total});
+  state_.reset(new State{.file = AtomicFile(path), .left = total});
   std::array<std::byte, 8> length{};
   for (size_t i = 0; i < length.size(); ++i) {
     length[i] = static_cast<std::byte>(uint64_t{text.size()} >> (8 * i));
@@ -95,17 +97,28 @@ SafetensorsWriter::SafetensorsWriter(
 SafetensorsWriter::~SafetensorsWriter() = default;
 
 void SafetensorsWriter::write(std::span<const std::byte> bytes) {
-  if (bytes.size() > state_->left) {
+  write_at(skip(bytes.size()), bytes);
+}
+
+uint64_t SafetensorsWriter::skip(uint64_t bytes) {
+  if (bytes > state_->left) {
     throw std::logic_error("SafetensorsWriter: more data than declared");
   }
-  state_->left -= bytes.size();
-  state_->file.write(bytes);
+  state_->left -= bytes;
+  state_->empty += bytes;
+  return state_->file.skip(bytes);
+}
+
+void SafetensorsWriter::write_at(uint64_t at,
+                                 std::span<const std::byte> bytes) {
+  state_->file.write_at(at, bytes);
+  state_->empty -= bytes.size();
 }
 
 void SafetensorsWriter::commit() {
-  if (state_->left != 0) {
-    throw std::logic_error(fmt::format(
-        "SafetensorsWriter: {} bytes of data missing", state_->left));
+  if (const uint64_t missing = state_->left + state_->empty; missing != 0) {
+    throw std::logic_error(
+        fmt::format("SafetensorsWriter: {} bytes of data missing", missing));
   }
   state_->file.commit();
 }

@@ -97,7 +97,7 @@ class Job {
       measure_result(*reference);
     }
     finish();
-    folder_.commit();
+    folder_.commit(Flush::when_replacing);
     std::chrono::duration<double> elapsed =
         std::chrono::steady_clock::now() - start;
     report_.seconds = elapsed.count();

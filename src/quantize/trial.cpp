@@ -69,12 +69,14 @@ mx::array to_array(const std::byte* bytes,
 
 // What the converter would write, as a weight.
 kernels::Weight build(const conversion::PlannedParameter& planned) {
-  std::vector<std::byte> bytes;
-  bytes.reserve(planned.bytes);
+  std::vector<std::byte> bytes(planned.bytes);
   planned.rows->open();
-  conversion::stream(planned, [&bytes](std::span<const std::byte> piece) {
-    bytes.insert(bytes.end(), piece.begin(), piece.end());
-  });
+  const auto* const one = &planned;
+  conversion::stream(std::span(&one, 1),
+                     [&bytes](uint64_t at, std::span<const std::byte> piece) {
+                       std::ranges::copy(
+                           piece, bytes.begin() + static_cast<ptrdiff_t>(at));
+                     });
   planned.rows->close();
   std::vector<mx::array> arrays;
   size_t at = 0;

@@ -33,10 +33,12 @@ std::vector<std::byte> bytes_of(const mx::array& x) {
 
 /** A GGUF of random values whose matrices are blocks of `type`: those of
  * gguf-py, again and again; q and k rows permuted as llama.cpp has them. With
- * `scale`, that factor beside each matrix. */
+ * `scale`, that factor beside each matrix; `last` replaces the last matrix's
+ * first bytes. */
 void write_gguf(const fs::path& file,
                 const std::string& type,
-                std::optional<float> scale = {}) {
+                std::optional<float> scale = {},
+                std::optional<uint16_t> last = {}) {
   auto tree = arch::build_tree(wide_config(), "config.json");
   auto blocks = mx::load_safetensors(kGolden / "ggml/ggml_types.safetensors")
                     .first.at(type + ".bytes");
@@ -67,6 +69,13 @@ void write_gguf(const fs::path& file,
       auto bits = std::as_bytes(std::span(&*scale, 1));
       data.emplace_back(bits.begin(), bits.end());
     }
+  }
+  if (last) {
+    auto found = std::ranges::find(
+        entries.rbegin(), entries.rend(), dtype, &GgufWriter::Entry::dtype);
+    std::memcpy(data[static_cast<size_t>(entries.rend() - found) - 1].data(),
+                &*last,
+                sizeof(*last));
   }
   auto metadata = arch::gguf_metadata(*tree.architecture, wide_config());
   auto writer = GgufWriter(file, metadata, entries);
@@ -161,4 +170,44 @@ TEST_CASE("factors beside NVFP4 blocks count, and go along") {
   CHECK(convert(scaled, mlx, options).quantized == 0);
   CHECK(values_of(mlx).at("model.layers.0.mlp.up_proj.weight") ==
         half.at("model.layers.0.mlp.up_proj.weight"));
+}
+
+// Scales are not looked at before: a file is read once.
+TEST_CASE("a scale that float16 does not hold is found when others are out") {
+  TemporaryFolder temporary("unfit-scale");
+  constexpr uint16_t kLarge = 0x7b00;  // 57344; the bias is 128 times that
+  auto file = temporary / "large.gguf";
+  write_gguf(file, "Q8_0", {}, kLarge);
+  auto to = temporary / "to";
+  ConvertOptions options;
+  options.verify = false;
+  options.max_shard_bytes = 128 << 10;
+  std::vector<uint64_t> steps;
+  auto report =
+      convert(file, to, options, [&steps](const ProgressUpdate& update) {
+        steps.push_back(update.done);
+      });
+  CHECK(report.changed.empty());
+  CHECK(report.exact == report.tensors);
+  CHECK(!std::ranges::is_sorted(steps));  // it began anew
+  auto model = open_model(to);
+  CHECK(model.findings.empty());
+  CHECK(static_cast<int>(model.files.size()) == report.files);
+  CHECK(
+      report.tensors ==
+      static_cast<int>(arch::build_tree(wide_config(), "").parameters.size()));
+  size_t wide = 0, half = 0, files = 0;
+  for (const auto& tensor : model.tensors) {
+    if (tensor.name.ends_with(".scales")) {
+      (tensor.dtype == DType::f32 ? wide : half) += 1;
+    }
+  }
+  for (const auto& entry : fs::directory_iterator(to)) {
+    files += entry.path().extension() == ".safetensors" ? 1 : 0;
+  }
+  CHECK(files == model.files.size());
+  CHECK(wide == 1);
+  CHECK(half > 3);
+  bool same = values_of(file) == values_of(to);
+  CHECK(same);
 }

@@ -3,7 +3,10 @@
 #include <array>
 #include <csignal>
 #include <fstream>
+#include <span>
+#include <string_view>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 #include <doctest/doctest.h>
@@ -50,6 +53,24 @@ TEST_CASE("an uncommitted file leaves nothing behind") {
   CHECK(count_entries(folder.path) == 0);
 }
 
+TEST_CASE("room in a file is filled in any order, from several threads") {
+  TemporaryFolder folder;
+  AtomicFile file(folder.path / "a");
+  file.write("head ");
+  const auto first = file.skip(4);
+  const auto second = file.skip(5);
+  file.write(" tail");
+  CHECK(first == 5);
+  auto fill = [&file](uint64_t at, std::string_view text) {
+    file.write_at(at, std::as_bytes(std::span(text.data(), text.size())));
+  };
+  std::thread other([&] { fill(second, "world"); });
+  fill(first, "new ");
+  other.join();
+  file.commit();
+  CHECK(read_text(folder.path / "a") == "head new world tail");
+}
+
 TEST_CASE("an uncommitted folder leaves the earlier one untouched") {
   TemporaryFolder folder;
   auto target = folder.path / "model";
@@ -75,6 +96,28 @@ TEST_CASE("a committed folder replaces the earlier one whole") {
   CHECK(count_entries(folder.path) == 1);
   CHECK(!fs::exists(target / "old"));
   CHECK(read_text(target / "new") == "new");
+}
+
+TEST_CASE("a folder is put in place whether or not it waits for the disk") {
+  for (auto flush : {Flush::always, Flush::when_replacing}) {
+    for (bool earlier : {false, true}) {
+      CAPTURE(earlier);
+      TemporaryFolder folder;
+      auto target = folder.path / "model";
+      if (earlier) {
+        fs::create_directory(target);
+        write_text(target / "old", "old");
+      }
+      AtomicFolder result(target, earlier);
+      fs::create_directory(result.partial() / "inner");
+      write_text(result.partial() / "inner/new", "new");
+      fs::create_symlink("inner/new", result.partial() / "link");
+      result.commit(flush);
+      CHECK(count_entries(folder.path) == 1);
+      CHECK(!fs::exists(target / "old"));
+      CHECK(read_text(target / "link") == "new");
+    }
+  }
 }
 
 TEST_CASE("what a killed job left goes with the next one, a living one's not") {

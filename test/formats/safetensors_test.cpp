@@ -433,6 +433,20 @@ TEST_CASE("the writer refuses what no reader would take") {
   CHECK_THROWS_AS(writer.commit(), std::logic_error);
 }
 
+TEST_CASE("data may come in any order; a gap in it is refused") {
+  TemporaryFolder folder;
+  auto file = folder.path / "a";
+  SafetensorsWriter writer(
+      file, {{"a", DType::u8, {2}}, {"b", DType::u8, {3}}}, {});
+  const auto first = writer.skip(2);
+  writer.write(bytes_of("345"));
+  CHECK_THROWS_AS(writer.skip(1), std::logic_error);
+  CHECK_THROWS_AS(writer.commit(), std::logic_error);
+  writer.write_at(first, bytes_of("12"));
+  writer.commit();
+  CHECK(read_text(file).ends_with("12345"));
+}
+
 TEST_CASE("files of the safetensors package are read") {
   auto folder = std::filesystem::path(ASSAY_TEST_DIR) / "golden/arch/llama";
   auto header = read_safetensors(folder / "model.safetensors");

@@ -28,8 +28,7 @@ constexpr size_t kPieceValues = size_t{1} << 15;  // 128 KiB of float32
 constexpr size_t kQuantizedPiece = size_t{1} << 17;
 constexpr size_t kBatchValues = size_t{1} << 22;
 
-// Rows cut into pieces for threads, and pieces into batches: after each, pages
-// of the source are let go of.
+// Rows cut into pieces for threads, and pieces into batches for the file.
 struct Cut {
   size_t rows, width;
   size_t piece = std::max<size_t>(1, kPieceValues / width);

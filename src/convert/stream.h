@@ -3,6 +3,7 @@
 // The data of planned parameters, piece by piece, into a file: while one thread
 // writes, others make more. Also measures what changed.
 
+#include <exception>
 #include <functional>
 #include <optional>
 #include <span>
@@ -30,7 +31,11 @@ struct Change {
 };
 
 /** Scales of blocks do not fit the form that was assumed. */
-struct UnfitScales {};
+struct UnfitScales : std::exception {
+  const char* what() const noexcept override {
+    return "scales of blocks do not fit";
+  }
+};
 
 /** Writes the entries of parameters, whose rows are open, one behind the other;
  * what changed in each. Throws Error quantize.not-representable, UnfitScales.

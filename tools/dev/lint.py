@@ -147,13 +147,16 @@ def key_of(path, arguments, ground):
 
 
 def batches(todo, known):
-    """Lists of sources of one folder with one command, at most BATCH each."""
+    """Lists of sources of one folder with one command, at most BATCH each.
+    What includes itself, once for each instruction set, stands alone."""
     groups = {}
     for path in sorted(todo):
         folder, arguments = known[path]
         options = tuple(one for one in arguments
                         if one != str(path.resolve()) and not one.endswith(".o"))
-        groups.setdefault((path.parent, folder, options), []).append(path)
+        alone = path if "foreach_target.h" in path.read_text() else None
+        groups.setdefault((path.parent, folder, options, alone),
+                          []).append(path)
     return [group[start:start + BATCH] for group in groups.values()
             for start in range(0, len(group), BATCH)]
 

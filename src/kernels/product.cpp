@@ -163,23 +163,26 @@ void multiply_floats(const Kernels& k,
   });
 }
 
-// The rows of products as integers, each brought into order by
-// pack_one(source, row); `values` bytes and 3 times `groups` floats a row.
+// The rows of products as integers, in the order of a kernel; `values` bytes
+// and 3 times `groups` floats a row.
 class IntegerRows {
  public:
-  template <class PackOne>
-  IntegerRows(std::span<const Product> products,
+  template <class Kernel>
+  IntegerRows(const Kernel& kernel,
+              std::span<const Product> products,
+              ptrdiff_t stride,
               size_t values,
-              size_t groups,
-              const PackOne& pack_one)
+              size_t groups)
       : plan_(plan_packing(products)),
         values_(whole_lines(values)),
         part_(whole_lines(groups * sizeof(float))) {
-    memory_ = pack_rows(
-        plan_,
-        products[0].w.columns,
-        values_ + 3 * part_,
-        [&](const float* x, std::byte* to) { pack_one(x, row_in(to)); });
+    const Matrix& w = products[0].w;
+    memory_ = pack_rows(plan_,
+                        w.columns,
+                        values_ + 3 * part_,
+                        [&](const float* x, std::byte* to) {
+                          kernel.pack(w, x, stride, row_in(to));
+                        });
   }
 
   IntegerRow operator()(size_t product, size_t row) const {
@@ -205,10 +208,7 @@ void multiply_integers(const IntegerKernels& k,
                        const Finish& finish) {
   const Matrix& w = products[0].w;
   const IntegerRows rows(
-      products,
-      k.value_bytes(w),
-      k.padded_groups(w),
-      [&](const float* x, const IntegerRow& to) { k.pack(w, x, stride, to); });
+      k, products, stride, k.value_bytes(w), k.padded_groups(w));
   in_pieces(products, finish, [&](size_t p, size_t begin, size_t end) {
     for (size_t r = 0; r < products[p].rows.size(); ++r) {
       k.multiply(
@@ -223,10 +223,7 @@ void multiply_many_integers(const IntegerTileKernels& k,
                             const Finish& finish) {
   const Matrix& w = products[0].w;
   const IntegerRows rows(
-      products,
-      w.columns * sizeof(int16_t),
-      w.groups(),
-      [&](const float* x, const IntegerRow& to) { k.pack(w, x, stride, to); });
+      k, products, stride, w.columns * sizeof(int16_t), w.groups());
   std::vector<std::vector<IntegerRow>> packed(products.size());
   std::vector<std::vector<float*>> out(products.size());
   for (size_t p = 0; p < products.size(); ++p) {
